@@ -1,0 +1,100 @@
+"""The JSON form of records: versioned, valid JSON even with NaN, and round-tripping.
+
+A record becomes an object with one key a field, in the order of declaration; an array or tuple
+becomes a list; NaN and the infinities, which JSON lacks, become the strings ``"NaN"``,
+``"Infinity"`` and ``"-Infinity"``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import types
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from enum import StrEnum
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+from relucid.errors import RecordError
+from relucid.records.findings import Checkup
+
+FORMAT = "relucid.checkup"
+VERSION = 1
+
+
+def to_json(checkups: Sequence[Checkup], *, indent: int | None = 1) -> str:
+    """Return checkups as a JSON text that :func:`from_json` reads back."""
+    document = {"format": FORMAT, "version": VERSION, "checkups": [_encode(c) for c in checkups]}
+    return json.dumps(document, indent=indent, allow_nan=False, ensure_ascii=False)
+
+
+def from_json(text: str) -> tuple[Checkup, ...]:
+    """Read what :func:`to_json` wrote.
+
+    Raises :class:`~relucid.errors.RecordError` where the text is not JSON, not a checkup, or of
+    a version that this relucid does not read.
+    """
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise RecordError(f"this is not JSON ({error}); pass a file that --json wrote") from error
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise RecordError(f'this JSON has no "format": "{FORMAT}"; pass a file that --json wrote')
+    if document.get("version") != VERSION:
+        raise RecordError(
+            f"this checkup is of version {document.get('version')!r} and this relucid reads "
+            f"version {VERSION}; run the checkup again, or read it with the relucid that wrote it"
+        )
+    try:
+        return tuple(_decode(Checkup, value) for value in document["checkups"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise RecordError(
+            f"this checkup is damaged ({error!r}); run the checkup again to write a new one"
+        ) from error
+
+
+def _encode(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _encode(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, np.ndarray):
+        return [_encode(item) for item in value.tolist()]
+    if isinstance(value, dict):
+        return {str(key): _encode(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_encode(item) for item in value]
+    if isinstance(value, np.generic):
+        return _encode(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    return value
+
+
+def _decode(kind: Any, value: Any) -> Any:
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        if value is None:
+            return None
+        return _decode(next(a for a in arguments if a is not type(None)), value)
+    if origin is Literal:
+        if value not in arguments:
+            raise ValueError(f"{value!r} is none of {arguments}")
+        return value
+    if origin is np.ndarray:
+        (element,) = get_args(arguments[1])
+        return np.array([_decode(float, v) for v in value], dtype=element)
+    if origin is tuple:
+        return tuple(_decode(arguments[0], item) for item in value)
+    if origin is dict:
+        return {key: _decode(arguments[1], item) for key, item in value.items()}
+    if is_dataclass(kind):
+        hints = get_type_hints(kind)
+        return kind(**{name: _decode(hints[name], item) for name, item in value.items()})
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return kind(value)
+    if kind is float:
+        return float(value)
+    if not isinstance(value, kind):
+        raise TypeError(f"expected {kind.__name__}, found {value!r}")
+    return value

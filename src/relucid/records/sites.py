@@ -1,0 +1,184 @@
+"""Where an activation is called, and what was counted there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Counts = NDArray[np.int64]
+Reals = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Site:
+    """One activation call in a model.
+
+    ``name`` is the module path and, from the second call on, the call index
+    (``layer1.0.relu#2``). A functional call is named after the module whose ``forward``
+    makes it, followed by the function (``layer1.0.relu``, or ``relu`` in the outermost
+    module).
+    """
+
+    name: str
+    activation: str
+    """Name in the catalogue (``relu``), or the operator's own name where it has none."""
+    parameters: dict[str, float]
+    """Parameters that differ from the declaration's defaults."""
+    kind: Literal["module", "function", "method"]
+    module: str
+    """Path of the activation module, or of the module whose ``forward`` makes the call."""
+    source: str | None
+    """``file.py:line`` of a functional call."""
+    order: int
+    """Position in the order of execution, from 0."""
+    units: int
+    """Channels of a convolution, last-dimension indices of a linear layer."""
+    unit_axis: int
+    shape: tuple[int, ...]
+    """Shape of one sample, without the batch axis."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The weighted layer whose output, perhaps normalised, is this site's pre-activation."""
+
+    name: str
+    kind: str
+    """Class name: ``Linear``, ``Conv2d``."""
+    fan_in: int
+    weight_rms: float
+    """Root mean square of the weights."""
+    bias_mean: float
+    normalised_by: str | None
+    """Path of a normalisation between the layer and the activation, if there is one."""
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Distribution of all pre-activations of a site.
+
+    ``counts`` has one entry a bin, ``edges`` one more. Values outside the edges are counted
+    in ``below`` and ``above``. ``curve`` holds the activation's value at each edge, empty
+    where the function is not an elementwise one of the catalogue.
+    """
+
+    edges: Reals
+    counts: Counts
+    below: int
+    above: int
+    curve: Reals
+
+
+@dataclass(frozen=True)
+class GradientRecord:
+    """Gradients of the loss with respect to a site's pre-activations z."""
+
+    batches: int
+    absolute: Reals
+    """Sum over all elements of abs(dL/dz), one entry a unit."""
+    rms: float
+    """Root mean square over all elements and batches."""
+    nonfinite: int
+    """Elements that were NaN or infinite (left out of the sums)."""
+
+
+@dataclass(frozen=True)
+class SiteRecord:
+    """What was counted at one site. z is the pre-activation, h the activation.
+
+    Arrays have one entry a unit. A unit sees ``elements`` values of z: the samples times the
+    positions (pixels, tokens) of each. Non-finite values are counted and left out of the
+    moments. For a function of a vector (softmax) only the non-finite counts and the gradient
+    are meaningful, and ``units`` is 0.
+    """
+
+    site: Site
+    samples: int
+    """Independent samples n seen, the basis of every confidence bound."""
+    elements: int
+    fired: Counts
+    """Elements with z > 0."""
+    fired_samples: Counts
+    """Samples in which the unit fired at least once."""
+    zeros: Counts
+    """Elements with h == 0 exactly."""
+    saturated: Counts
+    """Elements with abs(derivative at z) < 0.01 (constants of DIAGNOSIS: see ``saturation``)."""
+    mean: Reals
+    """Mean of z."""
+    variance: Reals
+    """Variance of z."""
+    magnitude: Reals
+    """Mean of abs(h)."""
+    kink_hits: int
+    """Elements with z exactly at a kink."""
+    nonfinite_in: int
+    nonfinite_out: int
+    dtype: str
+    histogram: Histogram | None = None
+    layer: Layer | None = None
+    gradient: GradientRecord | None = None
+
+    @property
+    def fire_rate(self) -> Reals:
+        """Share of elements with z > 0, one entry a unit."""
+        return self.fired / max(self.elements, 1)
+
+    @property
+    def dead(self) -> Counts:
+        """Indices of the units that never fired."""
+        return np.flatnonzero(self.fired == 0)
+
+    @property
+    def always_on(self) -> Counts:
+        """Indices of the units that fired on every element."""
+        return np.flatnonzero(self.fired == self.elements)
+
+    @property
+    def sparsity(self) -> float:
+        """Share of outputs that are exactly zero."""
+        return float(self.zeros.sum() / max(self.elements * self.site.units, 1))
+
+
+@dataclass(frozen=True)
+class Unobserved:
+    """An activation that is known to be there and could not be counted."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Birth:
+    """The first operation that made NaN or infinity out of finite inputs."""
+
+    module: str
+    """Path of the module in whose ``forward`` it happened."""
+    operation: str
+    value: Literal["nan", "inf"]
+    source: str | None
+    """``file.py:line`` in the user's code."""
+    batch: int
+    phase: Literal["forward", "backward"] = "forward"
+
+
+@dataclass(frozen=True)
+class Observation:
+    """All that one watch of a model measured."""
+
+    model: str
+    """Class name of the model."""
+    parameters: int
+    mode: Literal["eval", "train", "mixed"]
+    batches: int
+    samples: int
+    loss: float | None
+    """Mean loss over the batches, where a loss was given."""
+    sites: tuple[SiteRecord, ...]
+    unobserved: tuple[Unobserved, ...] = ()
+    births: tuple[Birth, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+    """Versions of relucid, torch and Python."""
