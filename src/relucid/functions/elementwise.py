@@ -1,0 +1,169 @@
+"""Functions of one number, applied to each element."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal, Self
+
+from relucid.functions import facts
+from relucid.functions.base import Activation
+from relucid.functions.bridge import torch_routes
+from relucid.functions.derive import derive
+from relucid.functions.evaluate import Formula, apply_to_arrays
+from relucid.functions.libraries import is_torch
+
+@dataclass(frozen=True)
+class Kink:
+    """A point where the derivative jumps, and the derivative that is used exactly there."""
+
+    at: float
+    derivative: float
+
+
+Kinks = tuple[Kink, ...] | Callable[..., tuple[Kink, ...]]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Elementwise(Activation):
+    """An activation of one number: its value, derivative, kinks, and the facts they imply.
+
+    Calling it, and :meth:`derivative`, take NumPy arrays, plain numbers, PyTorch tensors and
+    arrays of any library that speaks the array API (JAX), of any shape, in float16, bfloat16,
+    float32 or float64, and return the same kind, shape and dtype. On tensors the value is
+    differentiable by the declared derivative.
+    """
+
+    formula: Formula = field(default=lambda m, x: x)
+    slope: Formula = field(default=lambda m, x: 1.0)
+    """The derivative's formula, accurate in the tails."""
+    partials: Mapping[str, Formula] = field(default_factory=lambda: MappingProxyType({}))
+    """The derivative with respect to a parameter, by its name; others are derived."""
+    kinks_declared: Kinks = ()
+    saves: Literal["nothing", "mask", "input"] = "input"
+    """What backward needs of x: nothing, one bit an element, or x itself."""
+    seams: tuple[float, ...] = ()
+    """Points where two formulas meet with equal slopes: only the second derivative jumps."""
+    integers: bool = False
+    """Whether integer arrays are taken, as PyTorch does for this function."""
+    kink_overrides: tuple[tuple[float, float], ...] = ()
+
+    kind: ClassVar[str] = "elementwise"
+
+    def __call__(self, x: Any, **parameters: Any) -> Any:
+        """Return the value at each element of ``x``."""
+        return self.with_parameters(**parameters)._value(x)
+
+    def derivative(self, x: Any, **parameters: Any) -> Any:
+        """Return the derivative at each element of ``x``; at a kink, the declared one."""
+        return self.with_parameters(**parameters)._derivative(x)
+
+    def _value(self, x: Any) -> Any:
+        if is_torch(x):
+            return torch_routes().elementwise(self, x)
+        bound = partial(self.formula, **self.arguments)
+        return apply_to_arrays(self.name, bound, x, integers=self.integers)
+
+    def _derivative(self, x: Any) -> Any:
+        if is_torch(x):
+            return torch_routes().derivative(self, x)
+        bound = partial(self.derivative_formula, **self.arguments)
+        return apply_to_arrays(self.name, bound, x, integers=False)
+
+    def derivative_formula(self, m: Any, x: Any, **arguments: Any) -> Any:
+        """The derivative in the words of ``m``, with the kinks' derivatives as asked for."""
+        slope = self.slope(m, x, **arguments)
+        for at, value in self.kink_overrides:
+            slope = m.where(x == at, value, slope)
+        return slope
+
+    def at_kink(self, derivative: float) -> Self:
+        """Return a copy whose derivative at every kink is ``derivative`` (0.5 or 1 for ReLU)."""
+        return replace(
+            self, kink_overrides=tuple((kink.at, float(derivative)) for kink in self.kinks)
+        )
+
+    @cached_property
+    def kinks(self) -> tuple[Kink, ...]:
+        """Where the derivative jumps, in rising order, with the derivative used there."""
+        declared = self.kinks_declared
+        found = declared(**self.arguments) if callable(declared) else declared
+        overrides = dict(self.kink_overrides)
+        return tuple(
+            Kink(k.at, overrides.get(k.at, k.derivative))
+            for k in sorted(found, key=lambda k: k.at)
+            if math.isfinite(k.at)
+        )
+
+    @cached_property
+    def limits(self) -> tuple[float, float]:
+        """The values at minus and plus infinity."""
+        return float(self(-math.inf)), float(self(math.inf))
+
+    @cached_property
+    def derivative_limits(self) -> tuple[float, float]:
+        """The derivatives at minus and plus infinity."""
+        return float(self.derivative(-math.inf)), float(self.derivative(math.inf))
+
+    @cached_property
+    def range(self) -> tuple[float, float]:
+        """Infimum and supremum of the value."""
+        return facts.extent(self, self._joints)
+
+    @cached_property
+    def lipschitz(self) -> float:
+        """The largest abs(derivative): the Lipschitz constant; infinite where the value jumps."""
+        if self.smoothness < 0:
+            return math.inf
+        low, high = facts.extent(self.derivative, self._joints)
+        return max(abs(low), abs(high))
+
+    @cached_property
+    def monotone(self) -> Literal["increasing", "decreasing", "constant", "none"]:
+        """``increasing`` (never falls), ``decreasing``, ``constant`` or ``none``."""
+        return facts.monotone(self, self._joints)
+
+    @cached_property
+    def zero_region(self) -> tuple[float, float] | None:
+        """The interval on which the value is exactly 0, or None where it is only points."""
+        return facts.zero_region(self, self._joints)
+
+    @cached_property
+    def smoothness(self) -> float:
+        """Number of continuous derivatives: -1 where the value jumps, inf for smooth."""
+        if not self.kinks:
+            return 1 if self.seams else math.inf
+        return -1 if any(facts.jumps(self, kink.at) for kink in self.kinks) else 0
+
+    @property
+    def piecewise_linear(self) -> bool:
+        """Whether the derivative is constant between the kinks."""
+        return facts.piecewise_constant(self.derivative, self._joints)
+
+    @property
+    def _joints(self) -> tuple[float, ...]:
+        return tuple(sorted({kink.at for kink in self.kinks} | set(self.seams)))
+
+    def gain(self) -> facts.Gain:
+        """Factors that keep the second moment of a standard normal signal at 1."""
+        return facts.gain(self, self._joints)
+
+    def partial(self, parameter: str) -> Formula:
+        """The formula of the derivative with respect to ``parameter``: declared or derived."""
+        if parameter in self.partials:
+            return self.partials[parameter]
+        return derive(self.formula, parameter)
+
+    def _home(self) -> str:
+        return self.formula.__module__
+
+    def _state(self) -> dict[str, Any]:
+        return {"values": dict(self.values), "kink_overrides": self.kink_overrides}
+
+    def _restored(self, state: dict[str, Any]) -> Self:
+        return replace(
+            self.with_parameters(**state["values"]), kink_overrides=state["kink_overrides"]
+        )

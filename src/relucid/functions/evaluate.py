@@ -1,0 +1,86 @@
+"""Evaluate a formula on whatever array it is given, with one answer for the same number.
+
+NumPy arrays are evaluated in float64 and rounded once, because NumPy's own float32 functions
+are up to 2.4 units in the last place off. Other libraries are evaluated in the array's own
+precision, 16-bit ones in float32. A NaN passes through whatever the formula says of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from relucid.errors import DtypeError
+from relucid.functions.libraries import is_array, numpy_words, words_of
+
+Formula = Callable[..., Any]
+"""``formula(m, x, **parameters)``, written in the words of ``m``."""
+
+_FLOAT_NAMES = frozenset({"float16", "float32", "float64", "bfloat16", "longdouble"})
+
+
+def apply_to_arrays(
+    name: str,
+    formula: Callable[..., Any],
+    *arrays: Any,
+    integers: bool,
+    elementwise: bool = True,
+) -> Any:
+    """Evaluate ``formula(m, *arrays)`` for arrays of NumPy or of an array-API library."""
+    evaluated = partial(keep_nan, formula) if elementwise else formula
+    if any(is_array(x) for x in arrays):
+        return _in_own_library(name, evaluated, arrays)
+    operands = [_as_numpy(x) for x in arrays]
+    dtype = np.result_type(*operands)
+    if integers and np.issubdtype(dtype, np.integer):
+        with np.errstate(all="ignore"):
+            return np.asarray(formula(numpy_words(), *operands)).astype(dtype)[()]
+    check_dtype(name, dtype.name)
+    wide = [x.astype(np.promote_types(np.float64, dtype), copy=False) for x in operands]
+    with np.errstate(all="ignore"):
+        return evaluated(numpy_words(), *wide).astype(dtype)[()]
+
+
+def keep_nan(formula: Callable[..., Any], m: Any, *arrays: Any) -> Any:
+    """The formula's value, but NaN wherever an argument is."""
+    value = formula(m, *arrays)
+    for x in arrays:
+        value = m.where(x == x, value, x)
+    return value
+
+
+def check_dtype(name: str, dtype: str) -> None:
+    """Raise :class:`DtypeError` unless the element type is one of the supported floats."""
+    if dtype in _FLOAT_NAMES:
+        return
+    cure = (
+        "take its real part, its magnitude, or apply the function to both parts"
+        if "complex" in dtype
+        else "convert first, for example to float32"
+    )
+    raise DtypeError(
+        f"{name} is defined here on float16, bfloat16, float32 and float64, not on {dtype}; {cure}"
+    )
+
+
+def _as_numpy(x: Any) -> np.ndarray[Any, Any]:
+    array = np.asarray(x)
+    if not hasattr(x, "dtype") and np.issubdtype(array.dtype, np.integer):
+        return array.astype(np.float64)  # plain Python numbers mean real numbers
+    return array
+
+
+def _in_own_library(name: str, formula: Callable[..., Any], arrays: tuple[Any, ...]) -> Any:
+    first = next(x for x in arrays if is_array(x))
+    namespace = first.__array_namespace__()
+    operands = [namespace.asarray(x) for x in arrays]
+    dtype = namespace.result_type(*operands)
+    check_dtype(name, str(getattr(dtype, "name", dtype)).rpartition(".")[2])
+    compute = namespace.float32 if np.dtype(dtype).itemsize == 2 else dtype
+    wide = [namespace.asarray(x, dtype=compute) for x in operands]
+    value = formula(words_of(wide[0]), *wide)
+    return namespace.asarray(value, dtype=dtype)
+

@@ -1,0 +1,1 @@
+"""Every activation that relucid knows, one declaration each, a file a family."""

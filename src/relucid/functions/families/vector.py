@@ -1,0 +1,165 @@
+"""Functions of a whole vector."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from relucid.errors import ShapeError
+from relucid.functions.parameters import Parameter
+from relucid.functions.registry import register
+from relucid.functions.vector import Vector
+
+FAMILY = "vector"
+BRIDLE = "Bridle 1990, Neurocomputing: Algorithms, Architectures and Applications"
+
+
+def softmax_formula(m: Any, x: Any, axis: int) -> Any:
+    powers = m.exp(x - m.max(x, axis))
+    return powers / m.sum(powers, axis)
+
+
+def softmax_product(m: Any, x: Any, v: Any, axis: int) -> Any:
+    """The Jacobian diag(s) - s sᵀ is symmetric, so both products are this one."""
+    shares = softmax_formula(m, x, axis)
+    return shares * (v - m.sum(shares * v, axis))
+
+
+softmax = register(
+    Vector(
+        name="softmax",
+        family=FAMILY,
+        formula=softmax_formula,
+        forward_product=softmax_product,
+        backward_product=softmax_product,
+        source=BRIDLE,
+        summary="Exponentials divided by their sum: positive numbers that add up to 1.",
+        cures="Scores that must become a probability for each class; weights of attention.",
+        costs="Saturates: where one score leads by far, gradients vanish.",
+        note="It is no elementwise function: every output depends on every input, and its "
+        "derivative is a matrix, diag(s) - s sᵀ. Do not put it before a cross-entropy loss that "
+        "takes logits.",
+    )
+)
+
+
+def log_softmax_formula(m: Any, x: Any, axis: int) -> Any:
+    shifted = x - m.max(x, axis)
+    return shifted - m.log(m.sum(m.exp(shifted), axis))
+
+
+def log_softmax_forward(m: Any, x: Any, v: Any, axis: int) -> Any:
+    return v - m.sum(softmax_formula(m, x, axis) * v, axis)
+
+
+def log_softmax_backward(m: Any, x: Any, g: Any, axis: int) -> Any:
+    return g - softmax_formula(m, x, axis) * m.sum(g, axis)
+
+
+log_softmax = register(
+    softmax.member(
+        "log_softmax",
+        formula=log_softmax_formula,
+        forward_product=log_softmax_forward,
+        backward_product=log_softmax_backward,
+        summary="The logarithm of softmax.",
+        cures="log(softmax(x)), which is -inf in floating point where softmax rounds to 0.",
+        costs="One exponential an element and a logarithm a vector.",
+    )
+)
+
+
+def softmin_formula(m: Any, x: Any, axis: int) -> Any:
+    return softmax_formula(m, -x, axis)
+
+
+def softmin_product(m: Any, x: Any, v: Any, axis: int) -> Any:
+    return -softmax_product(m, -x, v, axis)
+
+
+softmin = register(
+    softmax.member(
+        "softmin",
+        formula=softmin_formula,
+        forward_product=softmin_product,
+        backward_product=softmin_product,
+        summary="Softmax of the negated input: the smallest gets the largest share.",
+        cures="Distances that must become weights.",
+        costs="As softmax.",
+    )
+)
+
+
+def _first_largest(m: Any, x: Any, axis: int) -> Any:
+    """1 at the first of the largest entries along ``axis``, 0 elsewhere."""
+    largest = m.where(x == m.max(x, axis), 1.0, 0.0)
+    return m.where(m.cumsum(largest, axis) == 1.0, largest, 0.0)
+
+
+def hardmax_formula(m: Any, x: Any, axis: int) -> Any:
+    largest = m.max(x, axis)
+    return m.where(largest == largest, _first_largest(m, x, axis), largest)
+
+
+def hardmax_product(m: Any, x: Any, v: Any, axis: int) -> Any:
+    return v * 0.0
+
+
+hardmax = register(
+    softmax.member(
+        "hardmax",
+        formula=hardmax_formula,
+        forward_product=hardmax_product,
+        backward_product=hardmax_product,
+        source="ONNX operator Hardmax",
+        summary="1 at the first of the largest entries, 0 elsewhere.",
+        cures="A decision instead of a probability.",
+        costs="No gradient at all: train with softmax.",
+    )
+)
+
+
+def _grouped(x: Any, pieces: int, axis: int) -> Any:
+    axis %= x.ndim
+    if x.shape[axis] % pieces:
+        raise ShapeError(
+            f"maxout takes the largest of {pieces} neighbours along axis {axis}, whose length "
+            f"{x.shape[axis]} is no multiple of {pieces}"
+        )
+    return x.reshape((*x.shape[:axis], x.shape[axis] // pieces, pieces, *x.shape[axis + 1 :]))
+
+
+def maxout_formula(m: Any, x: Any, axis: int, pieces: float) -> Any:
+    inner = axis % x.ndim + 1
+    return m.max(_grouped(x, int(pieces), axis), inner).reshape(
+        (*x.shape[: inner - 1], -1, *x.shape[inner:])
+    )
+
+
+def maxout_forward(m: Any, x: Any, v: Any, axis: int, pieces: float) -> Any:
+    inner = axis % x.ndim + 1
+    chosen = _first_largest(m, _grouped(x, int(pieces), axis), inner)
+    picked = m.sum(m.where(chosen == 1.0, _grouped(v, int(pieces), axis), 0.0), inner)
+    return picked.reshape((*x.shape[: inner - 1], -1, *x.shape[inner:]))
+
+
+def maxout_backward(m: Any, x: Any, g: Any, axis: int, pieces: float) -> Any:
+    inner = axis % x.ndim + 1
+    chosen = _first_largest(m, _grouped(x, int(pieces), axis), inner)
+    spread = g.reshape((*x.shape[: inner - 1], x.shape[inner - 1] // int(pieces), 1, *x.shape[inner:]))
+    return m.where(chosen == 1.0, spread, 0.0).reshape(x.shape)
+
+
+maxout = register(
+    softmax.member(
+        "maxout",
+        formula=maxout_formula,
+        forward_product=maxout_forward,
+        backward_product=maxout_backward,
+        parameters={"pieces": Parameter(2.0, low=1.0, doc="neighbours of which one is passed on")},
+        source="Goodfellow et al. 2013, arXiv:1302.4389",
+        summary="The largest of every few neighbours along an axis.",
+        cures="The choice of an activation: with enough pieces it forms any convex function. Never "
+        "saturates and hardly dies.",
+        costs="As many times the weights as there are pieces.",
+    )
+)

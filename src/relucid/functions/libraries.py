@@ -1,0 +1,96 @@
+"""Array libraries as words: NumPy, and any other that speaks the array API (JAX, CuPy)."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from relucid.functions.words import Words
+
+_SPECIAL = {"numpy": "scipy.special", "jax": "jax.scipy.special", "cupy": "cupyx.scipy.special"}
+_ARRAY_API_NAMES = {"arctan": "atan"}
+
+
+class ArrayWords(Words):
+    """Words of an array-API namespace; the error functions come from its SciPy counterpart."""
+
+    def __init__(self, namespace: Any, bits: int) -> None:
+        self._namespace = namespace
+        self._bits = bits
+        self.split_factor = float(2 ** (27 if bits == 64 else 12) + 1)
+
+    def __getattr__(self, word: str) -> Callable[..., Any]:
+        if word in ("erf", "erfc", "erfcx"):
+            function = getattr(self._special(), word, None)
+            if function is None and word == "erfcx":
+                return self._scaled_erfc
+        else:
+            function = getattr(self._namespace, word, None) or getattr(
+                self._namespace, _ARRAY_API_NAMES.get(word, word), None
+            )
+        if function is None:
+            raise AttributeError(f"{self._namespace.__name__} has no word {word!r}")
+        setattr(self, word, function)
+        return function  # type: ignore[no-any-return]  # an array library is untyped here
+
+    def max(self, x: Any, axis: int) -> Any:
+        return self._namespace.max(x, axis=axis, keepdims=True)
+
+    def sum(self, x: Any, axis: int) -> Any:
+        return self._namespace.sum(x, axis=axis, keepdims=True)
+
+    def cumsum(self, x: Any, axis: int) -> Any:
+        return self._namespace.cumsum(x, axis=axis)
+
+    def _special(self) -> Any:
+        root = self._namespace.__name__.partition(".")[0]
+        return importlib.import_module(_SPECIAL.get(root, "scipy.special"))
+
+    def _scaled_erfc(self, x: Any) -> Any:
+        """exp(x**2) * erfc(x) for a library without erfcx: Lentz's fraction beyond 2."""
+        fraction: Any = x
+        for k in range(60, 0, -1):
+            fraction = x + (0.5 * k) / fraction
+        near = self.minimum(x, 2.0)
+        return self.where(
+            x < 2.0, self.erfc(near) * self.exp(near * near), 0.5641895835477563 / fraction
+        )
+
+    def _constant(self, pair: tuple[float, float]) -> tuple[float, float]:
+        if self._bits == 64:
+            return pair
+        high = float(np.float32(pair[0]))
+        return high, pair[0] - high
+
+
+@lru_cache(maxsize=8)
+def numpy_words() -> ArrayWords:
+    """The words of NumPy in float64."""
+    return ArrayWords(np, 64)
+
+
+@lru_cache(maxsize=8)
+def _words(namespace: Any, bits: int) -> ArrayWords:
+    return ArrayWords(namespace, bits)
+
+
+def words_of(array: Any) -> ArrayWords:
+    """The words of the library that ``array`` belongs to, for its precision."""
+    bits = 64 if array.dtype.itemsize == 8 else 32
+    return _words(array.__array_namespace__(), bits)
+
+
+def is_array(x: Any) -> bool:
+    """Whether ``x`` is an array of a library other than NumPy that speaks the array API."""
+    return hasattr(x, "__array_namespace__") and not isinstance(x, np.ndarray | np.generic)
+
+
+def is_torch(x: Any) -> bool:
+    """Whether ``x`` is a PyTorch tensor, without importing PyTorch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(x, torch.Tensor)

@@ -1,0 +1,126 @@
+"""Finding an activation by name, alias, class, instance or callable."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from relucid.errors import DeclarationError, ParameterError, UnknownActivationError
+from relucid.functions.base import Activation
+
+A = TypeVar("A", bound=Activation)
+_declared: dict[str, Activation] = {}
+_names: dict[str, str] = {}
+_presets: dict[str, dict[str, float]] = {}
+_BUILT_IN = "relucid.functions.families"
+
+
+def register(activation: A) -> A:
+    """Make a declared activation findable by its name and aliases."""
+    known = _declared.get(activation.name)
+    if known is not None and known._home() != activation._home():
+        raise DeclarationError(
+            f"{known._home()} already declares an activation {activation.name!r}; "
+            f"choose another name for the one in {activation._home()}"
+        )
+    for alias in (activation.name, *activation.aliases):
+        owner = _names.setdefault(_normal(alias), activation.name)
+        if owner != activation.name:
+            raise DeclarationError(
+                f"{alias!r} already means {owner}; choose another name or alias for "
+                f"{activation.name}"
+            )
+    _declared[activation.name] = activation
+    return activation
+
+
+def preset(alias: str, activation: Activation, **values: float) -> None:
+    """Declare another framework's name for an activation with other parameter values."""
+    _names[_normal(alias)] = activation.name
+    _presets[_normal(alias)] = values
+
+
+def get(activation: Any, /, **parameters: Any) -> Activation:
+    """Return the activation that a name, alias, class, instance or callable stands for.
+
+    ``get("elu", alpha=0.5)``, ``get("Swish")``, ``get(torch.nn.ELU(0.5))``,
+    ``get(torch.nn.functional.silu)``. Parameters are read off a module instance; those given
+    here override them.
+
+    Raises :class:`~relucid.errors.UnknownActivationError` with the nearest names, or
+    :class:`~relucid.errors.ParameterError`.
+    """
+    if isinstance(activation, Activation):
+        return activation.with_parameters(**parameters)
+    if isinstance(activation, str):
+        return _by_name(activation, parameters)
+    own = getattr(activation, "activation", None)
+    if isinstance(own, Activation):
+        return own.with_parameters(**parameters)
+    return _by_object(activation, parameters)
+
+
+def catalogue() -> dict[str, Activation]:
+    """The activations that relucid declares, by name, in the order of the documentation."""
+    return {n: a for n, a in _declared.items() if a._home().startswith(_BUILT_IN)}
+
+
+def declared() -> dict[str, Activation]:
+    """All activations declared so far, the user's own too, by name."""
+    return dict(_declared)
+
+
+def _by_name(name: str, parameters: dict[str, Any]) -> Activation:
+    key = _normal(name)
+    if key not in _names:
+        near = difflib.get_close_matches(key, _names, n=5, cutoff=0.5)
+        nearest = list(dict.fromkeys(_names[n] for n in near))[:3]
+        hint = f"did you mean {' or '.join(map(repr, nearest))}?" if nearest else ""
+        raise UnknownActivationError(
+            f"there is no activation {name!r}; {hint + ' ' if hint else ''}"
+            "`relucid list` prints all names"
+        )
+    chosen = {**_presets.get(key, {}), **parameters}
+    if _names[key] == "gelu" and "approximate" in chosen:
+        return _gelu(chosen.pop("approximate"), chosen)
+    return _declared[_names[key]].with_parameters(**chosen)
+
+
+def _gelu(approximate: Any, parameters: dict[str, Any]) -> Activation:
+    """PyTorch chooses between two different functions by a word; here they have two names."""
+    names = {"none": "gelu", "tanh": "gelu_tanh", "quick": "quick_gelu"}
+    if approximate not in names:
+        raise ParameterError(
+            f"gelu: approximate must be one of {', '.join(names)}, not {approximate!r}"
+        )
+    return _declared[names[approximate]].with_parameters(**parameters)
+
+
+def _by_object(thing: Any, parameters: dict[str, Any]) -> Activation:
+    """A class, module instance or function: by its name, parameters by their attributes."""
+    subject = thing if isinstance(thing, type | Callable) and hasattr(thing, "__name__") else type(thing)  # type: ignore[arg-type]
+    name = getattr(subject, "__name__", "")
+    if _normal(name) not in _names:
+        raise UnknownActivationError(
+            f"{thing!r} is no declared activation; pass a name (`relucid list` prints all), or "
+            "declare it with @relucid.activation"
+        )
+    found = _by_name(name, {})
+    if subject is not thing:
+        read = {n: getattr(thing, n) for n in found.parameters_declared if hasattr(thing, n)}
+        if hasattr(thing, "approximate"):
+            read["approximate"] = thing.approximate
+        parameters = {**{n: _plain(v) for n, v in read.items()}, **parameters}
+    return _by_name(name, parameters)
+
+
+def _plain(value: Any) -> Any:
+    """A Python number from an int attribute; anything else as it is."""
+    return float(value) if isinstance(value, int) else value
+
+
+def _normal(name: str) -> str:
+    """``Leaky-ReLU``, ``leaky_relu`` and ``LeakyReLU`` are one name."""
+    return re.sub(r"[\s_\-]", "", name.strip().rpartition(".")[2]).lower()

@@ -1,0 +1,71 @@
+"""Functions of a whole vector, along one axis of an array."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from relucid.errors import ShapeError
+from relucid.functions.base import Activation
+from relucid.functions.bridge import torch_routes
+from relucid.functions.evaluate import apply_to_arrays
+from relucid.functions.libraries import is_torch
+
+Product = Callable[..., Any]
+
+
+def _undeclared(*_: Any, **__: Any) -> Any:
+    raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Vector(Activation):
+    """A function along one axis, with the products of its Jacobian that differentiation needs.
+
+    ``formula(m, x, axis)`` is the value; ``forward_product(m, x, v, axis)`` is J v, how a change
+    v of the input changes the output; ``backward_product(m, x, g, axis)`` is Jᵀ g, the gradient
+    with respect to the input from that of the output.
+    """
+
+    formula: Product = _undeclared
+    forward_product: Product = _undeclared
+    backward_product: Product = _undeclared
+
+    kind: ClassVar[str] = "vector"
+
+    def __call__(self, x: Any, axis: int = -1, **parameters: Any) -> Any:
+        """Return the function of ``x`` along ``axis``."""
+        return self.with_parameters(**parameters)._evaluate("formula", axis, x)
+
+    def jvp(self, x: Any, v: Any, axis: int = -1) -> Any:
+        """Return J v at ``x``; ``v`` has the shape of ``x``."""
+        return self._evaluate("forward_product", axis, x, v)
+
+    def vjp(self, x: Any, g: Any, axis: int = -1) -> Any:
+        """Return Jᵀ g at ``x``; ``g`` has the shape of the output."""
+        return self._evaluate("backward_product", axis, x, g)
+
+    def bound(self, which: str, axis: int) -> Product:
+        """The formula or product called ``which`` with axis and parameters filled in."""
+        function, arguments = getattr(self, which), self.arguments
+
+        def along(m: Any, *arrays: Any) -> Any:
+            return function(m, *arrays, axis=axis, **arguments)
+
+        return along
+
+    def _evaluate(self, which: str, axis: int, *arrays: Any) -> Any:
+        self._check_axis(tuple(getattr(arrays[0], "shape", (1,))), axis)
+        if is_torch(arrays[0]):
+            return torch_routes().vector(self, which, axis, *arrays)
+        along = self.bound(which, axis)
+        return apply_to_arrays(self.name, along, *arrays, integers=False, elementwise=False)
+
+    def _check_axis(self, shape: tuple[int, ...], axis: int) -> None:
+        dimensions = max(len(shape), 1)
+        if not -dimensions <= axis < dimensions:
+            raise ShapeError(f"{self.name}: axis {axis} does not exist in shape {shape}")
+
+    def _home(self) -> str:
+        return str(self.formula.__module__)

@@ -1,0 +1,78 @@
+"""Which axis holds the units, which the samples: from any shape to three axes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from relucid.probes.layers import Origin
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """How one call's z is read.
+
+    ``group`` rows of axis 0 belong to one sample: a model that folds its tokens into the batch
+    axis does not have more independent samples for it.
+    """
+
+    unit_axis: int
+    batched: bool
+    swapped: bool
+    group: int
+
+    def three_axes(self, values: Tensor) -> tuple[Tensor, int]:
+        """Return a view (a copy where no view exists) and the axis of the units, 1 or 2."""
+        if values.ndim == 0:
+            return values.reshape(1, 1, 1), 2
+        if not self.batched:
+            values = values.unsqueeze(0)
+        if self.swapped:
+            values = values.transpose(0, 1)
+        axis = self.unit_axis + (not self.batched)
+        if axis == values.ndim - 1:
+            return values.reshape(values.shape[0], -1, values.shape[-1]), 2
+        moved = values.movedim(axis, -1)
+        if moved.is_contiguous():  # channels_last memory
+            return moved.reshape(moved.shape[0], -1, moved.shape[-1]), 2
+        if axis == 1:
+            return values.reshape(values.shape[0], values.shape[1], -1), 1
+        return moved.reshape(moved.shape[0], -1, moved.shape[-1]), 2
+
+    def sample_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape of one sample."""
+        if not self.batched:
+            return shape
+        if self.swapped:
+            return (shape[0], *shape[2:])
+        return shape[1:] if self.group == 1 else (self.group, *shape[1:])
+
+
+def arrange(shape: tuple[int, ...], origin: Origin | None, batch: int | None) -> Arrangement:
+    """Decide how to read z: by the layer that made it where known, else by its dimensions.
+
+    ``batch`` is the number of samples that the model was called with, where known.
+    """
+    ndim = len(shape)
+    unit_axis, batched = _unit_axis(ndim, origin)
+    swapped = batched and ndim == 3 and unit_axis == 2 and shape[1] == batch != shape[0]
+    group = 1
+    if batched and not swapped and batch and shape[0] > batch and shape[0] % batch == 0:
+        group = shape[0] // batch
+    return Arrangement(unit_axis, batched, swapped, group)
+
+
+def _unit_axis(ndim: int, origin: Origin | None) -> tuple[int, bool]:
+    if ndim <= 1:
+        return 0, False
+    from_end = None if origin is None else origin.channels_from_end
+    if from_end is not None and from_end <= ndim:
+        return ndim - from_end, ndim > from_end
+    return (1 if ndim >= 4 else ndim - 1), True
+
+
+def positions(shape: tuple[int, ...], units: int) -> int:
+    """Values of one unit in a sample of this shape."""
+    return math.prod(shape) // max(units, 1)

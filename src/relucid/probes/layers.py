@@ -1,0 +1,255 @@
+"""Which weighted layer feeds a pre-activation: tensors are followed by identity, weakly held."""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from relucid.records import Layer
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """A linear map that was applied: where, of which class, and its weight and bias."""
+
+    name: str
+    kind: str
+    fan_in: int
+    weight: Tensor
+    bias: Tensor | None
+
+    def record(self, normalised_by: str | None) -> Layer:
+        """Read the present weights."""
+        weight = self.weight.detach().double()
+        bias = 0.0 if self.bias is None else float(self.bias.detach().double().mean())
+        rms = float(weight.square().mean().sqrt())
+        return Layer(self.name, self.kind, self.fan_in, rms, bias, normalised_by)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a tensor comes from.
+
+    ``channels_from_end`` is the unit axis counted from the end, where the producing layer says
+    it and nothing has moved the axes since.
+    """
+
+    weighted: Weighted | None = None
+    normalised_by: str | None = None
+    channels_from_end: int | None = None
+
+
+Rule = Callable[["Origins", tuple[Any, ...], Mapping[str, Any], "Place"], Origin | None]
+
+
+@dataclass(frozen=True)
+class Place:
+    """The module whose ``forward`` is running."""
+
+    path: str
+    module: nn.Module
+
+
+class Origins:
+    """Origins of the tensors that are alive during one pass."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._held: dict[int, tuple[weakref.ref[Tensor], Origin]] = {}
+        self._parameters: dict[int, str] | None = None
+
+    def of(self, tensor: Any) -> Origin | None:
+        """Return where this tensor comes from, or None where it is not known."""
+        held = self._held.get(id(tensor))
+        return held[1] if held is not None and held[0]() is tensor else None
+
+    def set(self, result: Any, origin: Origin | None) -> None:
+        """Remember the origin of a tensor, or of each tensor of a tuple (chunk, split)."""
+        for tensor in result if isinstance(result, tuple | list) else (result,):
+            if isinstance(tensor, Tensor):
+                self._held.pop(id(tensor), None)
+                if origin is not None:
+                    self._held[id(tensor)] = (weakref.ref(tensor), origin)
+
+    def follow(
+        self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any, place: Place
+    ) -> None:
+        """Note what a torch call made of its operands."""
+        self.set(result, RULES[name](self, args, kwargs, place))
+
+    def parameter_name(self, tensor: Tensor) -> str | None:
+        """Return the full name of a parameter of the model."""
+        if self._parameters is None:
+            self._parameters = {id(p): n for n, p in self._model.named_parameters()}
+        return self._parameters.get(id(tensor))
+
+    def clear(self) -> None:
+        """Forget all tensors."""
+        self._held.clear()
+
+
+def _weighted(
+    origins: Origins, place: Place, fan_in: int, weight: Tensor, bias: Any, function: str
+) -> Weighted:
+    owner = weight is getattr(place.module, "weight", None)
+    name = place.path if owner else origins.parameter_name(weight) or place.path
+    kind = type(place.module).__name__ if owner else function
+    return Weighted(name, kind, fan_in, weight.detach(), bias if isinstance(bias, Tensor) else None)
+
+
+def _linear(
+    origins: Origins, args: tuple[Any, ...], kwargs: Mapping[str, Any], place: Place
+) -> Origin | None:
+    _, weight, bias = _operands(args, kwargs, "input", "weight", "bias")
+    if not isinstance(weight, Tensor):
+        return None
+    layer = _weighted(origins, place, weight.shape[-1], weight, bias, "linear")
+    return Origin(layer, channels_from_end=1)
+
+
+def _matmul(
+    origins: Origins, args: tuple[Any, ...], kwargs: Mapping[str, Any], place: Place
+) -> Origin | None:
+    _, weight = _operands(args, kwargs, "input", "other")
+    return _product(origins, weight, None, place, "matmul")
+
+
+def _addmm(
+    origins: Origins, args: tuple[Any, ...], kwargs: Mapping[str, Any], place: Place
+) -> Origin | None:
+    bias, _, weight = _operands(args, kwargs, "input", "mat1", "mat2")
+    return _product(origins, weight, bias, place, "addmm")
+
+
+def _product(
+    origins: Origins, weight: Any, bias: Any, place: Place, function: str
+) -> Origin | None:
+    """A product with a parameter, or with its transpose, on the right."""
+    if not isinstance(weight, Tensor) or weight.ndim != 2:
+        return None
+    base = weight._base if weight._base is not None else weight
+    if not isinstance(base, nn.Parameter):
+        return None
+    layer = _weighted(origins, place, weight.shape[0], base, bias, function)
+    return Origin(layer, channels_from_end=1)
+
+
+def _convolution(dimensions: int, transposed: bool) -> Rule:
+    def rule(
+        origins: Origins, args: tuple[Any, ...], kwargs: Mapping[str, Any], place: Place
+    ) -> Origin | None:
+        names = ("input", "weight", "bias", "stride")
+        _, weight, bias, stride = _operands(args, kwargs, *names)
+        if not isinstance(weight, Tensor):
+            return None
+        fan_in = math.prod(weight.shape[1:])
+        if transposed:
+            groups = kwargs.get("groups", args[6] if len(args) > 6 else 1)
+            fan_in = weight.shape[0] * math.prod(weight.shape[2:]) // groups
+            fan_in //= _product_of(stride, dimensions)
+        function = f"conv{'_transpose' if transposed else ''}{dimensions}d"
+        layer = _weighted(origins, place, max(fan_in, 1), weight, bias, function)
+        return Origin(layer, channels_from_end=dimensions + 1)
+
+    return rule
+
+
+def _product_of(stride: Any, dimensions: int) -> int:
+    if stride is None:
+        return 1
+    return math.prod(stride) if isinstance(stride, tuple | list) else int(stride) ** dimensions
+
+
+def _normalisation(
+    origins: Origins, args: tuple[Any, ...], kwargs: Mapping[str, Any], place: Place
+) -> Origin | None:
+    (operand,) = _operands(args, kwargs, "input")
+    return normalised(origins, operand, place.path, channels_first=True)
+
+
+def _layer_normalisation(
+    origins: Origins, args: tuple[Any, ...], kwargs: Mapping[str, Any], place: Place
+) -> Origin | None:
+    (operand,) = _operands(args, kwargs, "input")
+    return normalised(origins, operand, place.path, channels_first=False)
+
+
+def normalised(origins: Origins, operand: Any, path: str, channels_first: bool) -> Origin | None:
+    """The origin of a normalisation's output: the layer before it, if that is known."""
+    if not isinstance(operand, Tensor):
+        return None
+    before = origins.of(operand) or Origin()
+    from_end = before.channels_from_end
+    if from_end is None and channels_first and operand.ndim > 1:
+        from_end = operand.ndim - 1
+    return replace(before, normalised_by=path, channels_from_end=from_end)
+
+
+def _same(
+    origins: Origins, args: tuple[Any, ...], kwargs: Mapping[str, Any], place: Place
+) -> Origin | None:
+    (operand,) = _operands(args, kwargs, "input")
+    return origins.of(operand)
+
+
+def _reshaped(
+    origins: Origins, args: tuple[Any, ...], kwargs: Mapping[str, Any], place: Place
+) -> Origin | None:
+    origin = _same(origins, args, kwargs, place)
+    if origin is None or origin.channels_from_end == 1:
+        return origin
+    return replace(origin, channels_from_end=None)
+
+
+def _moved(
+    origins: Origins, args: tuple[Any, ...], kwargs: Mapping[str, Any], place: Place
+) -> Origin | None:
+    origin = _same(origins, args, kwargs, place)
+    return None if origin is None else replace(origin, channels_from_end=None)
+
+
+def _sum(
+    origins: Origins, args: tuple[Any, ...], kwargs: Mapping[str, Any], place: Place
+) -> Origin | None:
+    """A bias keeps the layer; a residual sum keeps only the axis of its units."""
+    first, second = _operands(args, kwargs, "input", "other")
+    for operand, other in ((first, second), (second, first)):
+        origin = origins.of(operand)
+        if origin is not None:
+            bias = not isinstance(other, Tensor) or origins.parameter_name(other) is not None
+            return origin if bias else Origin(channels_from_end=origin.channels_from_end)
+    return None
+
+
+def _operands(args: tuple[Any, ...], kwargs: Mapping[str, Any], *names: str) -> list[Any]:
+    return [args[i] if i < len(args) else kwargs.get(n) for i, n in enumerate(names)]
+
+
+_KEPT = """dropout dropout_ dropout1d dropout2d dropout3d feature_dropout alpha_dropout
+feature_alpha_dropout contiguous clone detach to float half bfloat16 double type_as
+max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d
+adaptive_avg_pool2d adaptive_avg_pool3d boolean_dispatch chunk split _max_pool2d"""
+_RESHAPED = "flatten view reshape squeeze unsqueeze unflatten __getitem__"
+_MOVED = "transpose permute movedim t swapaxes"
+
+RULES: dict[str, Rule] = {
+    "linear": _linear,
+    "matmul": _matmul,
+    "__matmul__": _matmul,
+    "mm": _matmul,
+    "addmm": _addmm,
+    **{f"conv{d}d": _convolution(d, transposed=False) for d in (1, 2, 3)},
+    **{f"conv_transpose{d}d": _convolution(d, transposed=True) for d in (1, 2, 3)},
+    **dict.fromkeys(("batch_norm", "instance_norm", "group_norm"), _normalisation),
+    **dict.fromkeys(("layer_norm", "rms_norm"), _layer_normalisation),
+    **dict.fromkeys(_KEPT.split(), _same),
+    **dict.fromkeys(_RESHAPED.split(), _reshaped),
+    **dict.fromkeys(_MOVED.split(), _moved),
+    **dict.fromkeys(("add", "add_", "__add__", "__iadd__", "__radd__", "sub", "sub_"), _sum),
+}
+"""What each torch call does to the origin of its operand; other calls end the trail."""

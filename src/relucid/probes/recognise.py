@@ -1,0 +1,229 @@
+"""Which activation a torch call is: from the function's name and arguments to a declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from relucid.errors import ParameterError, UnknownActivationError
+from relucid.functions import Activation, get
+
+PLAIN_NAMES = {
+    "relu": "relu",
+    "relu_": "relu",
+    "relu6": "relu6",
+    "selu": "selu",
+    "selu_": "selu",
+    "silu": "silu",
+    "mish": "mish",
+    "sigmoid": "sigmoid",
+    "sigmoid_": "sigmoid",
+    "special_expit": "sigmoid",
+    "tanh": "tanh",
+    "tanh_": "tanh",
+    "atan": "arctan",
+    "arctan": "arctan",
+    "hardsigmoid": "hardsigmoid",
+    "hardswish": "hardswish",
+    "softsign": "softsign",
+    "tanhshrink": "tanhshrink",
+    "logsigmoid": "logsigmoid",
+    "log_sigmoid": "logsigmoid",
+    "glu": "glu",
+    "softmax": "softmax",
+    "log_softmax": "log_softmax",
+    "softmin": "softmin",
+}
+"""Calls without parameters that matter here, and the catalogue's name for each."""
+
+PARAMETERS = {
+    "leaky_relu": ("leaky_relu", ("negative_slope",)),
+    "leaky_relu_": ("leaky_relu", ("negative_slope",)),
+    "rrelu": ("rrelu", ("lower", "upper")),
+    "rrelu_": ("rrelu", ("lower", "upper")),
+    "prelu": ("prelu", ("weight",)),
+    "elu": ("elu", ("alpha",)),
+    "elu_": ("elu", ("alpha",)),
+    "celu": ("celu", ("alpha",)),
+    "celu_": ("celu", ("alpha",)),
+    "hardtanh": ("hardtanh", ("min_val", "max_val")),
+    "hardtanh_": ("hardtanh", ("min_val", "max_val")),
+    "threshold": ("threshold", ("threshold", "value")),
+    "_threshold": ("threshold", ("threshold", "value")),
+    "threshold_": ("threshold", ("threshold", "value")),
+    "hardshrink": ("hardshrink", ("lambd",)),
+    "softshrink": ("softshrink", ("lambd",)),
+    "softplus": ("softplus", ("beta", "threshold")),
+    "gelu": ("gelu", ("approximate",)),
+}
+"""Calls with parameters, and those parameters' names in the order of the arguments."""
+
+CLAMPS = frozenset({"clamp", "clamp_", "clip", "clip_", "clamp_min", "clamp_min_"})
+MAXIMA = frozenset({"maximum", "max"})
+CALLS = frozenset({*PLAIN_NAMES, *PARAMETERS, *CLAMPS, *MAXIMA, "where"})
+"""Names of all torch calls that may be an activation."""
+
+ACTIVATION_MODULES: tuple[type[nn.Module], ...] = tuple(
+    getattr(nn.modules.activation, name)
+    for name in nn.modules.activation.__all__
+    if name != "MultiheadAttention"
+)
+
+
+@dataclass(frozen=True)
+class Call:
+    """An activation call: the pre-activation z and the function, None where not declared."""
+
+    z: Tensor
+    name: str
+    activation: Activation | None
+
+    @property
+    def elementwise(self) -> bool:
+        """Whether each output depends on one input, so that units can be counted."""
+        return self.activation is None or self.activation.kind == "elementwise"
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """Parameters that differ from the declaration's defaults."""
+        return {} if self.activation is None else plain_parameters(self.activation)
+
+
+def recognise(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call | None:
+    """Return the activation that this torch call computes, or None where it is none.
+
+    Integers and complex numbers, and an activation of a parameter itself (a scale kept positive
+    by softplus), are no activation calls.
+    """
+    name = getattr(function, "__name__", "")
+    z, rest = _operand(args, kwargs)
+    found: Found | None
+    if name in MAXIMA:
+        z, found = _maximum(args, kwargs)
+    elif name == "where":
+        z, found = _where(z, rest)
+    elif name in CLAMPS:
+        found = _clamp(rest, kwargs)
+    else:
+        found = _named(name, rest, kwargs)
+    if found is None or not _is_data(z):
+        return None
+    return Call(z, found[0], _declared(*found))
+
+
+def declared_call(function: Any, args: tuple[Any, ...]) -> Call | None:
+    """Return the call of a declared activation itself, ``relucid.get("elu")(x)``, or None."""
+    if isinstance(function, Activation) and args and _is_data(args[0]):
+        return Call(args[0], function.name, function)
+    if len(args) > 1 and isinstance(args[0], Activation) and _is_data(args[1]):
+        return Call(args[1], args[0].name, args[0])
+    return None
+
+
+def of_module(module: nn.Module) -> Activation | None:
+    """Return the declaration that a ``relucid.nn`` module carries, by its form."""
+    own = getattr(module, "activation", None)
+    leaf = next(module.children(), None) is None
+    return own if leaf and isinstance(own, Activation) else None
+
+
+def is_activation_module(module: nn.Module) -> bool:
+    """Whether the module is one of torch.nn's activations or carries a declaration."""
+    return isinstance(module, ACTIVATION_MODULES) or of_module(module) is not None
+
+
+def plain_parameters(activation: Activation) -> dict[str, float]:
+    """Parameters that differ from their defaults, as numbers: of a learned one, its mean."""
+    return {name: _number(value) for name, value in activation.changed.items()}
+
+
+def frozen(activation: Activation) -> Activation:
+    """The activation with learned parameters replaced by the mean of their present values."""
+    learned = {n: _number(v) for n, v in activation.changed.items() if isinstance(v, Tensor)}
+    return activation.with_parameters(**learned) if learned else activation
+
+
+def _operand(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, tuple[Any, ...]]:
+    if args:
+        return args[0], args[1:]
+    return kwargs.get("input", kwargs.get("self")), ()
+
+
+def _is_data(z: Any) -> bool:
+    return (
+        isinstance(z, Tensor) and z.is_floating_point() and not isinstance(z, nn.Parameter)
+    )
+
+
+Found = tuple[str, tuple[tuple[str, Any], ...]]
+
+
+def _named(name: str, rest: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Found:
+    if name in PLAIN_NAMES:
+        return PLAIN_NAMES[name], ()
+    catalogue_name, names = PARAMETERS[name]
+    given = dict(zip(names, rest, strict=False))
+    given |= {n: kwargs[n] for n in names if n in kwargs}
+    if catalogue_name == "hardtanh" and given == {"min_val": 0.0, "max_val": 6.0}:
+        return "relu6", ()
+    return catalogue_name, tuple((n, _hashable(v)) for n, v in given.items())
+
+
+def _clamp(rest: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Found | None:
+    """A clip that rectifies. Others are guards (``clamp(min=1e-6)``), not activations."""
+    bounds = (*rest, None, None)
+    low, high = kwargs.get("min", bounds[0]), kwargs.get("max", bounds[1])
+    if not _is_number(low, 0.0):
+        return None
+    if high is None:
+        return "relu", ()
+    return ("relu6", ()) if _is_number(high, 6.0) else None
+
+
+def _where(condition: Any, rest: tuple[Any, ...]) -> tuple[Any, Found | None]:
+    """``where(x > 0, x, 0)``: the condition is compared with x > 0, element by element."""
+    if len(rest) != 2 or not _is_zero(rest[1]) or not _is_data(rest[0]):
+        return None, None
+    return (rest[0], ("relu", ())) if torch.equal(condition, rest[0] > 0) else (None, None)
+
+
+def _maximum(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, Found | None]:
+    """``maximum(x, 0)``, in either order; the zeros may be of x's own shape."""
+    operands = [*args, *(kwargs[n] for n in ("input", "other") if n in kwargs)]
+    if len(operands) != 2 or not all(isinstance(x, Tensor) for x in operands):
+        return None, None
+    for z, other in (operands, operands[::-1]):
+        if z.numel() >= other.numel() and _is_zero(other):
+            return z, ("relu", ())
+    return None, None
+
+
+def _is_zero(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return not value.requires_grad and not bool(value.any())
+    return _is_number(value, 0.0)
+
+
+def _is_number(value: Any, wanted: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == wanted
+
+
+def _hashable(value: Any) -> Any:
+    return _number(value) if isinstance(value, Tensor) else value
+
+
+def _number(value: Any) -> float:
+    return float(value.detach().float().mean()) if isinstance(value, Tensor) else float(value)
+
+
+@lru_cache(maxsize=256)
+def _declared(name: str, parameters: tuple[tuple[str, Any], ...]) -> Activation | None:
+    try:
+        return get(name, **{n: v if isinstance(v, str) else float(v) for n, v in parameters})
+    except (UnknownActivationError, ParameterError):
+        return None

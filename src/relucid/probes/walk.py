@@ -1,0 +1,159 @@
+"""The module whose ``forward`` is running: hooks that exist only during a sampled pass."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from relucid.functions import Activation
+from relucid.probes.layers import Place
+from relucid.probes.recognise import ACTIVATION_MODULES, of_module
+
+
+class Role(Enum):
+    """What calls inside a module mean."""
+
+    PLAIN = "calls inside it are sites of their own"
+    ACTIVATION = "it is a torch.nn activation: the call inside it is the site"
+    DECLARED = "it is one activation as a whole: calls inside it are part of it"
+    TRIAL = "it may be an activation written out: its values will tell"
+    OPAQUE = "nothing inside it can be seen"
+
+
+@dataclass
+class Frame:
+    """A running ``forward``: its place, role and, where its values matter, its input."""
+
+    place: Place
+    role: Role
+    activation: Activation | None = None
+    z: Tensor | None = None
+    version: int = 0
+    opened: list[Any] = field(default_factory=list)
+    """Sites first seen inside it, to be withdrawn if the module turns out to be one site."""
+
+
+Entered = Callable[[Frame, Tensor | None], None]
+Left = Callable[[Frame, Any], None]
+
+
+class Paths:
+    """Paths and roles of a model's modules, found once."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.places = {id(m): Place(path, m) for path, m in model.named_modules()}
+        self.opaque: dict[str, str] = {}
+        self.roles = self._roles()
+
+    def _roles(self) -> dict[int, Role]:
+        roles: dict[int, Role] = {}
+        hidden: set[int] = set()
+        for key, place in self.places.items():
+            reason = _opaque(place.module)
+            if key in hidden:
+                continue
+            if reason is not None:
+                self.opaque[place.path] = reason
+                hidden.update(id(m) for m in place.module.modules() if m is not place.module)
+                roles[key] = Role.OPAQUE
+            else:
+                roles[key] = _role(place.module, place.module is self.model)
+        return roles
+
+
+class Walk:
+    """Follows one pass through the modules: a stack of the frames that are running."""
+
+    def __init__(self, paths: Paths, entered: Entered, left: Left) -> None:
+        self._paths = paths
+        self._entered, self._left = entered, left
+        self._handles: list[RemovableHandle] = []
+        self._thread = 0
+        self.stack: list[Frame] = []
+        self.called: set[str] = set()
+
+    def attach(self) -> None:
+        """Put hooks on the modules and enter the outermost one."""
+        self._thread = threading.get_ident()
+        model = self._paths.model
+        self.stack = [Frame(self._paths.places[id(model)], self._paths.roles[id(model)])]
+        for key, role in self._paths.roles.items():
+            module = self._paths.places[key].module
+            if module is model or (role is Role.OPAQUE and not _hooks_allowed(module)):
+                continue
+            self._handles.append(
+                module.register_forward_pre_hook(self._enter, with_kwargs=True)
+            )
+            self._handles.append(
+                module.register_forward_hook(self._leave, with_kwargs=True, always_call=True)
+            )
+
+    def detach(self) -> None:
+        """Take all hooks away again."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        self.stack.clear()
+
+    def _enter(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        if threading.get_ident() != self._thread or torch.compiler.is_compiling():
+            return
+        frame = Frame(self._paths.places[id(module)], self._paths.roles[id(module)])
+        if frame.role is Role.DECLARED:
+            frame.activation = of_module(module)
+        self.stack.append(frame)
+        self.called.add(frame.place.path)
+        self._entered(frame, _only_tensor(args, kwargs))
+
+    def _leave(self, module: nn.Module, *given: Any) -> None:
+        """Called with (args, kwargs, output); with (args, output) after an exception."""
+        if threading.get_ident() != self._thread or torch.compiler.is_compiling():
+            return
+        while self.stack:
+            frame = self.stack.pop()
+            if frame.place.module is module:
+                self._left(frame, given[-1])
+                return
+            if frame.role is Role.OPAQUE:
+                self._left(frame, None)
+
+
+def _only_tensor(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor | None:
+    tensors = [x for x in (*args, *kwargs.values()) if isinstance(x, Tensor)]
+    return tensors[0] if len(tensors) == 1 else None
+
+
+def _role(module: nn.Module, outermost: bool) -> Role:
+    if of_module(module) is not None:
+        return Role.DECLARED
+    if isinstance(module, ACTIVATION_MODULES):
+        return Role.ACTIVATION
+    leaf = next(module.children(), None) is None
+    own_code = not type(module).__module__.startswith("torch.nn.")
+    return Role.TRIAL if leaf and own_code and not outermost else Role.PLAIN
+
+
+def _opaque(module: nn.Module) -> str | None:
+    """Why nothing inside the module can be seen, or None."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return "it is compiled by TorchScript; watch the module it was made from"
+    compiled = getattr(module, "_compiled_call_impl", None) is not None
+    if compiled or hasattr(module, "_torchdynamo_orig_callable"):
+        return "it is compiled by torch.compile; watch the module it was made from"
+    if isinstance(module, nn.DataParallel) and len(module.device_ids) > 1:
+        return "its copies run in other threads; watch the module inside it"
+    return None
+
+
+def _hooks_allowed(module: nn.Module) -> bool:
+    """A script runs without our hooks; ``Module.compile`` would trace them into the graph."""
+    scripted = isinstance(module, torch.jit.ScriptModule)
+    return not scripted and getattr(module, "_compiled_call_impl", None) is None

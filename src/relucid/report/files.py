@@ -1,0 +1,66 @@
+"""Writing a result to a path: wholly or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from relucid.errors import OutputError
+from relucid.records import Checkup, to_json
+
+FilePath = str | os.PathLike[str]
+
+
+def save_json(checkups: Checkup | Sequence[Checkup], path: FilePath) -> Path:
+    """Write checkups to ``path`` as JSON that :func:`relucid.records.from_json` reads.
+
+    Returns the path. Raises :class:`~relucid.errors.OutputError` where it cannot be written.
+    """
+    several = (checkups,) if isinstance(checkups, Checkup) else checkups
+    return write_atomically(path, to_json(several))
+
+
+def write_atomically(path: FilePath, text: str) -> Path:
+    """Write ``text`` as UTF-8 to a temporary file beside ``path``, then rename it to ``path``.
+
+    A failure leaves what was at ``path`` as it was. Lone surrogates, which UTF-8 lacks, become
+    their escapes (``\\udc80``), which JSON reads back as the same letter. Raises
+    :class:`~relucid.errors.OutputError`.
+    """
+    target = Path(path)
+    try:
+        _replace(target, text.encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(
+            f"cannot write {str(target)!r}: {reason}; name a file in a folder that exists, "
+            "that you may write to, and that has room left"
+        ) from error
+    return target
+
+
+def _replace(target: Path, content: bytes) -> None:
+    if target.is_dir():
+        raise IsADirectoryError(None, "it is a folder")
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".relucid-", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        os.chmod(name, _mode(target))
+        os.replace(name, target)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)
+        raise
+
+
+def _mode(target: Path) -> int:
+    """Return the permissions that an ordinary ``open(target, "w")`` would leave."""
+    if target.exists():
+        return target.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
