@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -25,8 +24,8 @@ class Arrangement:
 
     def three_axes(self, values: Tensor) -> tuple[Tensor, int]:
         """Return a view (a copy where no view exists) and the axis of the units, 1 or 2."""
-        if values.ndim == 0:
-            return values.reshape(1, 1, 1), 2
+        if values.ndim == self.unit_axis:  # one number for each sample, or just one
+            return values.reshape(-1, 1, 1), 2
         if not self.batched:
             values = values.unsqueeze(0)
         if self.swapped:
@@ -56,6 +55,8 @@ def arrange(shape: tuple[int, ...], origin: Origin | None, batch: int | None) ->
     ``batch`` is the number of samples that the model was called with, where known.
     """
     ndim = len(shape)
+    if ndim == 0 or (ndim == 1 and shape[0] == batch != 1):
+        return Arrangement(ndim, ndim == 1, False, 1)
     unit_axis, batched = _unit_axis(ndim, origin)
     swapped = batched and ndim == 3 and unit_axis == 2 and shape[1] == batch != shape[0]
     group = 1
@@ -65,14 +66,10 @@ def arrange(shape: tuple[int, ...], origin: Origin | None, batch: int | None) ->
 
 
 def _unit_axis(ndim: int, origin: Origin | None) -> tuple[int, bool]:
-    if ndim <= 1:
+    if ndim == 1:
         return 0, False
     from_end = None if origin is None else origin.channels_from_end
     if from_end is not None and from_end <= ndim:
         return ndim - from_end, ndim > from_end
     return (1 if ndim >= 4 else ndim - 1), True
 
-
-def positions(shape: tuple[int, ...], units: int) -> int:
-    """Values of one unit in a sample of this shape."""
-    return math.prod(shape) // max(units, 1)

@@ -234,8 +234,8 @@ _KEPT = """dropout dropout_ dropout1d dropout2d dropout3d feature_dropout alpha_
 feature_alpha_dropout contiguous clone detach to float half bfloat16 double type_as
 max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d
 adaptive_avg_pool2d adaptive_avg_pool3d boolean_dispatch chunk split _max_pool2d"""
-_RESHAPED = "flatten view reshape squeeze unsqueeze unflatten __getitem__"
-_MOVED = "transpose permute movedim t swapaxes"
+_RESHAPED = "flatten view reshape unflatten __getitem__"
+_MOVED = "transpose permute movedim t swapaxes squeeze unsqueeze"
 
 RULES: dict[str, Rule] = {
     "linear": _linear,

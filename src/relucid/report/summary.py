@@ -9,7 +9,7 @@ import numpy as np
 
 from relucid.errors import RecordError
 from relucid.records import Checkup, Finding, Severity, SiteRecord
-from relucid.report.words import in_words, listed, plural
+from relucid.report.words import in_words, listed, one_line, plural
 
 ORDER = (
     Severity.ILL,
@@ -19,6 +19,7 @@ ORDER = (
     Severity.NOT_APPLICABLE,
 )
 PROMINENT = (Severity.ILL, Severity.TIP, Severity.UNOBSERVED)
+BORN = {"nan": "NaN", "inf": "Infinity"}
 NO_GRADIENT = (
     "No gradient was recorded. Pass a loss to see where gradients fade or grow: "
     "relucid.checkup(model, data, loss=loss)."
@@ -68,12 +69,12 @@ def verdict(checkup: Checkup) -> str:
         return "No rule was applied, so nothing is known yet."
     ill, tips = counted(checkup, Severity.ILL), counted(checkup, Severity.TIP)
     well = counted(checkup, Severity.WELL)
-    checks = f"{plural(well, 'check')} came out well"
+    checks = f"; {plural(well, 'check')} came out well" if well else ""
     if not ill and not tips:
-        return f"Nothing is wrong that these checks can see: {checks}."
-    found = [plural(ill, "illness").replace("illnesss", "illnesses")] if ill else []
+        return f"These checks found nothing wrong{checks}."
+    found = [f"{ill:,} {'illness' if ill == 1 else 'illnesses'}"] if ill else []
     found += [plural(tips, "tip")] if tips else []
-    return f"Found {listed(found)}; {checks}."
+    return f"Found {listed(found)}{checks}."
 
 
 def heading(checkups: Sequence[Checkup]) -> str:
@@ -85,9 +86,13 @@ def heading(checkups: Sequence[Checkup]) -> str:
 
 def comparison(checkups: Sequence[Checkup]) -> str:
     """Return a sentence that says how each of several networks came out."""
-    words = {Severity.ILL: "is ill", Severity.TIP: "could do better", Severity.WELL: "is well"}
-    parts = [f"“{checkup.title}” {words[checkup.worst()]}" for checkup in checkups]
-    return f"{heading(checkups)}: {listed(parts)}."
+    words = {
+        Severity.ILL: "is ill",
+        Severity.TIP: "has no illness, only tips",
+        Severity.WELL: "is well",
+    }
+    parts = [f"“{one_line(checkup.title)}” {words[checkup.worst()]}" for checkup in checkups]
+    return f"{listed(parts)}."
 
 
 def totals(checkup: Checkup) -> Totals:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from relucid.records import Checkup, Finding, Severity, SiteRecord
 from relucid.report.strip import strip_of
 from relucid.report.summary import (
+    BORN,
     NO_GRADIENT,
     PROMINENT,
     as_tuple,
@@ -15,6 +16,7 @@ from relucid.report.summary import (
     function_name,
     grouped,
     has_units,
+    heading,
     in_order,
     share,
     verdict,
@@ -74,7 +76,7 @@ class _Report:
     ) -> Iterator[RenderableType]:
         pen = _Pen(narrow=options.ascii_only)
         if len(self.checkups) > 1:
-            yield pen.write(comparison(self.checkups), "bold")
+            yield pen.write(f"{heading(self.checkups)}: {comparison(self.checkups)}", "bold")
             yield ""
         for checkup in self.checkups:
             yield from _checkup(pen, checkup)
@@ -89,6 +91,7 @@ class _Pen:
     def write(self, text: str, style: str = "") -> Text:
         from rich.text import Text
 
+        text = plain(text)
         return Text(ascii_only(text) if self.narrow else text, style=style)
 
     def sign(self, pair: Sequence[str]) -> str:
@@ -97,7 +100,7 @@ class _Pen:
     def indent(self, text: str, columns: int, style: str = "") -> RenderableType:
         from rich.padding import Padding
 
-        return Padding(self.write(text, style), (0, 0, 0, columns))
+        return Padding(self.write(text, style), (0, 0, 0, columns), expand=False)
 
 
 def _checkup(pen: _Pen, checkup: Checkup) -> Iterator[RenderableType]:
@@ -125,7 +128,7 @@ def _facts(checkup: Checkup) -> str:
     return (
         f"{one_line(seen.model)}, {plural(seen.parameters, 'parameter')}, on "
         f"{one_line(checkup.data)}: {plural(seen.samples, 'sample')} in "
-        f"{'es'.join(plural(seen.batches, 'batch').rsplit('s', 1))}, {seen.mode} mode{loss}"
+        f"{seen.batches:,} {'batch' if seen.batches == 1 else 'batches'}, {seen.mode} mode{loss}"
     )
 
 
@@ -143,7 +146,7 @@ def _finding(pen: _Pen, group: tuple[Finding, ...]) -> Iterator[RenderableType]:
     for prescription in first.prescriptions:
         yield pen.indent(f"Try: {one_line(prescription.text)}", 4)
         if prescription.code:
-            yield pen.indent(plain(prescription.code).expandtabs(4), 8, "cyan")
+            yield pen.indent(prescription.code.expandtabs(4), 8, "cyan")
     yield ""
 
 
@@ -165,13 +168,21 @@ def _numbers(finding: Finding) -> Iterator[str]:
 def _quiet(pen: _Pen, groups: Sequence[tuple[Finding, ...]]) -> Iterator[RenderableType]:
     for severity in (Severity.WELL, Severity.NOT_APPLICABLE):
         findings = [f for group in groups for f in group if f.severity is severity]
-        rules = dict.fromkeys(one_line(f.rule).replace("_", " ") for f in findings)
-        if rules:
+        if findings:
             *signs, style = _MARKS[severity]
             line = pen.write(f"{pen.sign(signs)}  ", style)
-            line.append_text(pen.write(", ".join(rules)))
+            line.append_text(pen.write(_rules(findings)))
             yield line
             yield ""
+
+
+def _rules(findings: Sequence[Finding]) -> str:
+    """Name each rule once, with the number of sites of which it says the same."""
+    sites: dict[str, int] = {}
+    for finding in findings:
+        name = one_line(finding.rule).replace("_", " ")
+        sites[name] = sites.get(name, 0) + (finding.site is not None)
+    return ", ".join(f"{name} ({plural(n, 'site')})" if n else name for name, n in sites.items())
 
 
 def _sites(pen: _Pen, checkup: Checkup) -> Iterator[RenderableType]:
@@ -179,7 +190,7 @@ def _sites(pen: _Pen, checkup: Checkup) -> Iterator[RenderableType]:
 
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     table.add_column("site", overflow="fold", ratio=3)
-    table.add_column("function", overflow="fold", max_width=11)
+    table.add_column("function", overflow="fold", max_width=14)
     for name in ("units", "dead", "on", "fires"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("each unit", no_wrap=True, width=_STRIP_CELLS)
@@ -229,11 +240,11 @@ def _beyond(pen: _Pen, checkup: Checkup) -> Iterator[RenderableType]:
     for birth in seen.births:
         place = f" ({one_line(birth.source)})" if birth.source else ""
         yield pen.write(
-            f"{birth.value.upper()} was born in {one_line(birth.module)}, operation "
+            f"{BORN[birth.value]} was born in {one_line(birth.module)}, operation "
             f"{one_line(birth.operation)}{place}, in the {birth.phase} pass of batch {birth.batch}."
         )
     for missed in seen.unobserved:
-        yield pen.write(f"Not observed: {one_line(missed.name)}, because {one_line(missed.reason)}.")
+        yield pen.write(f"Not observed: {one_line(missed.name)} ({one_line(missed.reason)}).")
     if seen.sites and not any(record.gradient for record in seen.sites):
         yield pen.write(NO_GRADIENT, "dim")
     yield ""

@@ -1,0 +1,30 @@
+# The entry points a newcomer needs. Each sets up .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: checkup test lint docs clean
+
+checkup: .venv/installed  ## the main job on the shipped digits: findings, and checkup.html
+	$(BIN)/relucid checkup --html checkup.html
+
+test: .venv/installed
+	$(BIN)/pytest -n auto
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: .venv/installed  ## rewrite the generated pages
+	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/rules.py
+	$(BIN)/python docs/accuracy.py
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf .venv checkup.html

@@ -1,0 +1,123 @@
+"""The sites of a model, by name, and those that could not be observed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from relucid.probes.arrange import arrange
+from relucid.probes.counted import CountedSite, GradientHooks, Where, uncountable
+from relucid.probes.layers import Origin
+from relucid.probes.recognise import Call
+from relucid.probes.source import users_line
+from relucid.records import SiteRecord
+
+CALLS = 256
+"""Calls of one name in a pass that are told apart (a recurrent loop may make thousands)."""
+
+
+class Opened:
+    """A site that was entered: z has been counted, h is still to come."""
+
+    def __init__(self, site: CountedSite, arrangement: Any, handle: Any, new: bool) -> None:
+        self.site, self.new = site, new
+        self._arrangement, self._handle = arrangement, handle
+
+    def close(self, h: Any) -> None:
+        """Count h."""
+        if uncountable(h) is None:
+            self.site.after(h, self._arrangement)
+
+    def withdraw(self) -> None:
+        """Take the gradient's hook off again."""
+        if self._handle is not None:
+            self._handle.remove()
+
+
+class Book:
+    """Names sites in the order of their first call and keeps their counts."""
+
+    def __init__(self, gradients: bool) -> None:
+        self._sites: dict[tuple[Any, ...], CountedSite] = {}
+        self._names: set[str] = set()
+        self._calls: Counter[str] = Counter()
+        self._gradients = gradients
+        self.hooks = GradientHooks()
+        self.unobserved: dict[str, str] = {}
+        self.batch: int | None = None
+        self.expects_gradients = False
+
+    def begin_pass(self, batch: int | None, expects_gradients: bool) -> None:
+        """Start counting calls from one again."""
+        self._calls.clear()
+        self.hooks.prune()
+        self.batch, self.expects_gradients = batch, expects_gradients
+
+    def open(self, call: Call, base: str, kind: Any, module: str, origin: Origin | None) -> Opened | None:
+        """Count z at the site of this call, or note why that cannot be."""
+        self._calls[base] += 1
+        index = self._calls[base]
+        reason = uncountable(call.z)
+        if reason is None and index > CALLS:
+            reason = f"called more than {CALLS} times in a pass; later calls are not counted"
+        if reason is not None:
+            self.miss(base, reason)
+            return None
+        arrangement = arrange(tuple(call.z.shape), origin, self.batch)
+        view, axis = arrangement.three_axes(call.z.detach())
+        key = (base, index, call.name, kind, call.z.ndim, axis and view.shape[axis])
+        site = self._sites.get(key)
+        new = site is None
+        if site is None:
+            source = None if kind == "module" else users_line()
+            where = Where(self._name(base, index), kind, module, source)
+            site = self._sites[key] = CountedSite(where, call, arrangement)
+        site.before(call.z, arrangement, origin)
+        handle = self._hook(call, site, arrangement)
+        return Opened(site, arrangement, handle, new)
+
+    def withdraw(self, opened: list[Opened]) -> None:
+        """Remove sites again that turned out to be part of a larger one."""
+        for one in opened:
+            one.withdraw()
+            self._names.discard(one.site.name)
+            self._sites = {k: s for k, s in self._sites.items() if s is not one.site}
+            self._calls[one.site.name.partition("#")[0]] -= 1
+
+    def miss(self, name: str, reason: str) -> None:
+        """Note an activation that cannot be counted."""
+        self.unobserved.setdefault(name, reason)
+
+    def paths(self) -> set[str]:
+        """Paths of the modules that make observed calls."""
+        return {site.path for site in self._sites.values()}
+
+    def nonfinite(self) -> int:
+        """Read how many non-finite values all sites have seen."""
+        return sum(site.nonfinite() for site in self._sites.values())
+
+    def records(self) -> tuple[SiteRecord, ...]:
+        """Read all counts."""
+        return tuple(site.record(order) for order, site in enumerate(self._sites.values()))
+
+    def _hook(self, call: Call, site: CountedSite, arrangement: Any) -> Any:
+        if not self._gradients:
+            return None
+        if call.z.requires_grad:
+            return self.hooks.watch(call.z, site, arrangement)
+        if self.expects_gradients:
+            self.miss(
+                f"{site.name} (gradient)",
+                "its pre-activations carry no gradient: they depend on no trained parameter, or "
+                "are made under torch.no_grad or reentrant checkpointing",
+            )
+        return None
+
+    def _name(self, base: str, index: int) -> str:
+        """The module path or function, numbered from the second call on; always a new name."""
+        name = base if index == 1 else f"{base}#{index}"
+        while name in self._names:
+            index += 1
+            name = f"{base}#{index}"
+        self._names.add(name)
+        return name

@@ -1,0 +1,79 @@
+"""The distribution of z at a site, all units together."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from relucid.functions import Activation, Elementwise
+from relucid.probes.counters.totals import Totals
+from relucid.records import Histogram
+
+BINS = 64
+MARGIN = 0.1
+"""How much wider than the first batch the range is, on each side, as a share of its width."""
+SAMPLE = 1 << 16
+"""At most about this many values of a call are sorted into bins: a picture needs no more, and
+binning is the dearest of all counts."""
+
+
+class HistogramCounter:
+    """Counts of z in equal bins; the range is fixed by the first call."""
+
+    def __init__(self, activation: Activation | None) -> None:
+        self._activation = activation
+        self._low: Tensor | None = None
+        self._width = torch.ones(())
+        self._totals = Totals()
+
+    def count(self, z: Tensor) -> None:
+        """Count one call's z: all of it, or evenly spaced values of a large one."""
+        values = _sample(z)
+        if self._low is None:
+            self._fix_range(values)
+        low = self._low.to(values.device)  # type: ignore[union-attr]  # fixed just above
+        place = (values - low) / self._width.to(values.device)
+        number = place.isfinite()
+        bins = torch.where(number, place.floor(), -2.0).clamp(-2, BINS).to(torch.int64) + 2
+        bins = torch.where(values.isposinf(), BINS + 2, bins)
+        bins = torch.where(values.isneginf(), 1, bins)
+        self._totals.add("bins", _tally(bins, BINS + 3))
+
+    def _fix_range(self, values: Tensor) -> None:
+        finite = torch.where(values.isfinite(), values, 0.0)
+        low, high = finite.min(), finite.max()
+        margin = (high - low) * MARGIN + 1e-6 * (1.0 + finite.abs().max())
+        self._low = low - margin
+        self._width = (high - low + 2 * margin) / BINS
+
+    def record(self) -> Histogram | None:
+        """Return the histogram, with the function's value at each edge."""
+        if self._low is None:
+            return None
+        low, width = float(self._low), float(self._width)
+        edges = low + width * np.arange(BINS + 1)
+        counts = self._totals.counts("bins", BINS + 3)
+        below, above = int(counts[1]), int(counts[-1])
+        return Histogram(edges, counts[2:-1].copy(), below, above, self._curve(edges))
+
+    def _curve(self, edges: NDArray[np.float64]) -> NDArray[np.float64]:
+        if not isinstance(self._activation, Elementwise):
+            return np.zeros(0)
+        return np.asarray(self._activation(edges), dtype=np.float64)
+
+
+def _sample(z: Tensor) -> Tensor:
+    flat = z.reshape(-1)
+    step = -(-flat.numel() // SAMPLE)
+    step += step > 1 and step % 2 == 0  # odd: an even step would favour some channels
+    values = flat[:: max(step, 1)]
+    return values if values.dtype == torch.float64 else values.float()
+
+
+def _tally(bins: Tensor, size: int) -> Tensor:
+    """Count each bin. ``bincount`` waits for the device unless that is the CPU."""
+    if bins.device.type == "cpu":
+        return torch.bincount(bins, minlength=size)
+    return (bins[:, None] == torch.arange(size, device=bins.device)).sum(0)
