@@ -85,6 +85,7 @@ def checkup(
     *,
     title: str | None = None,
     story: str = "",
+    batches: int | None = None,
     thresholds: Mapping[str, float] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Health:
@@ -100,6 +101,7 @@ def checkup(
             scalar. With it the gradients are examined too.
         title: heading of the report; the class name of the model where None.
         story: a sentence of context for the report.
+        batches: the most batches to run; all of them where None.
         thresholds: other limits than the rules' own, by name: ``{"dead_units.share": 0.2}``.
         progress: called after each batch with the number of batches done.
 
@@ -108,11 +110,11 @@ def checkup(
         DataError: if there are no data, or the model refuses them.
         LossError: if the loss is not a scalar, or cannot be differentiated.
     """
-    observation = observe(model, data, loss, progress=progress)
-    batches = f"{observation.batches} batch" + ("es" if observation.batches != 1 else "")
+    observation = observe(model, data, loss, batches=batches, progress=progress)
+    several = "es" if observation.batches != 1 else ""
     record = Checkup(
         title=title or observation.model,
-        data=f"{observation.samples:,} samples in {batches}",
+        data=f"{observation.samples:,} samples in {observation.batches} batch{several}",
         observation=observation,
         findings=diagnose(observation, thresholds=thresholds),
         story=story,

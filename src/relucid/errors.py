@@ -47,6 +47,10 @@ class OutputError(RelucidError, OSError):
     """A result cannot be written where it was asked for."""
 
 
+class RuleError(RelucidError, LookupError):
+    """No rule of the diagnosis, or no threshold of one, has this name."""
+
+
 class RecordError(RelucidError, ValueError):
     """A stored record is damaged or of a version that this relucid does not read."""
 

@@ -24,7 +24,7 @@ from relucid.records import (
 
 SAMPLES = 1797
 VERSIONS = {"relucid": "0.1.0", "torch": "2.13.0", "python": "3.11.2"}
-HOSTILE = '</script><img src=x onerror=alert(1)>\x1b[31m\x07\u202e"\'[bold]{{ 7*7 }}'
+HOSTILE = "</script><img src=x onerror=alert(1)>\x1b[31m\x07\u202e\"'[bold]{{ 7*7 }}"
 """A name that tries HTML, a terminal, Rich markup and a template at once."""
 
 
@@ -238,18 +238,18 @@ def with_births() -> Checkup:
     return Checkup("Half precision", "256 samples", observation, (finding,))
 
 
-def hostile() -> Checkup:
-    """Return a checkup whose every text is :data:`HOSTILE`."""
-    site = site_record(HOSTILE, units=4, dead=[0], activation=HOSTILE, module=HOSTILE,
-                       source=HOSTILE, parameters={HOSTILE: 1.0}, layer=HOSTILE)  # fmt: skip
-    finding = Finding(HOSTILE, Severity.ILL, HOSTILE, HOSTILE, HOSTILE, (0,), 0.25, 0.05, HOSTILE,
-                      SAMPLES, HOSTILE, (Prescription(HOSTILE, HOSTILE, HOSTILE),))  # fmt: skip
-    quiet = Finding(HOSTILE, Severity.NOT_APPLICABLE, HOSTILE, HOSTILE, HOSTILE)
+def hostile(text: str = HOSTILE) -> Checkup:
+    """Return a checkup whose every text is ``text``."""
+    site = site_record(text, units=4, dead=[0], activation=text, module=text,
+                       source=text, parameters={text: 1.0}, layer=text)  # fmt: skip
+    finding = Finding(text, Severity.ILL, text, text, text, (0,), 0.25, 0.05, text,
+                      SAMPLES, text, (Prescription(text, text, text),))  # fmt: skip
+    quiet = Finding(text, Severity.NOT_APPLICABLE, text, text, text)
     observation = Observation(
-        HOSTILE, 1, "eval", 1, SAMPLES, 1.0, (site,), (Unobserved(HOSTILE, HOSTILE),),
-        (Birth(HOSTILE, HOSTILE, "nan", HOSTILE, 0),), {HOSTILE: HOSTILE},
+        text, 1, "eval", 1, SAMPLES, 1.0, (site,), (Unobserved(text, text),),
+        (Birth(text, text, "nan", text, 0),), {text: text},
     )  # fmt: skip
-    return Checkup(HOSTILE, HOSTILE, observation, (finding, quiet), HOSTILE)
+    return Checkup(text, text, observation, (finding, quiet), text)
 
 
 def deep(depth: int = 100, units: int = 512) -> Checkup:
@@ -267,3 +267,13 @@ def deep(depth: int = 100, units: int = 512) -> Checkup:
     )  # fmt: skip
     observation = Observation("Chain", 10**7, "train", 29, SAMPLES, 2.3, sites, versions=VERSIONS)
     return Checkup("A deep chain", "digits", observation, findings)
+
+
+def site_only(record: SiteRecord | str, *others: SiteRecord) -> Checkup:
+    """Return a checkup of sites, without findings. A text stands for every text in it."""
+    if isinstance(record, str):
+        named = site_record(record, units=4, activation=record, source=record, layer=record)
+        return Checkup(record, record, Observation(record, 1, "eval", 1, 2, None, (named,)), ())
+    return Checkup(
+        "One site", "data", Observation("M", 1, "eval", 1, 2, None, (record, *others)), ()
+    )

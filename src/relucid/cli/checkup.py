@@ -80,18 +80,15 @@ def checkup(
 
 
 def _examine(name: str, data: str | None, steps: int | None) -> Health:
-    from itertools import islice
-
     from relucid.checkup import checkup as examine
     from relucid.cli.progress import counting
     from relucid.cli.subject import load_subject
-    from relucid.probes import batches
 
     subject = load_subject(name, data)
-    chosen = islice(batches(subject.data), steps)
-    total = steps if steps is not None else _length(subject.data)
-    with counting("Examining", total) as advance:
-        return examine(subject.model, chosen, subject.loss, title=name, progress=advance)
+    with counting("Examining", steps or _length(subject.data)) as advance:
+        return examine(
+            subject.model, subject.data, subject.loss, title=name, batches=steps, progress=advance
+        )
 
 
 def _length(data: object) -> int | None:

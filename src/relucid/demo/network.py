@@ -35,8 +35,8 @@ SICK = Recipe(
     "Digits, learning rate too high",
     1.0,
     "The same network from the same initial weights, trained on the same batches at a learning "
-    "rate of 1.0, twenty times as high. The first steps throw the biases so far below zero that "
-    "units never fire again.",
+    "rate of 1.0, twenty times as high. The first steps are so large that they throw units to where "
+    "they never fire again.",
 )
 
 
@@ -44,10 +44,12 @@ def build(seed: int = 0) -> nn.Sequential:
     """Return the untrained network, with the same weights for the same seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        layers: list[nn.Module] = []
-        for inputs, outputs in pairwise(WIDTHS):
-            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
-        return nn.Sequential(*layers[:-1])
+        network = nn.Sequential()
+        for depth, (inputs, outputs) in enumerate(pairwise(WIDTHS[:-1]), start=1):
+            network.add_module(f"layer{depth}", nn.Linear(inputs, outputs))
+            network.add_module(f"relu{depth}", nn.ReLU())
+        network.add_module("scores", nn.Linear(*WIDTHS[-2:]))
+        return network
 
 
 def train(
@@ -70,7 +72,7 @@ def train(
         scores = network(digits.train_images[batch])
         loss = nn.functional.cross_entropy(scores, digits.train_labels[batch])
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        loss.backward()
         optimiser.step()
     return network
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copyreg
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -38,8 +37,10 @@ class Activation:
     """Parameters of the family's formula that this member does not offer."""
     learned: tuple[str, ...] = ()
     """Parameters that are learned unless asked otherwise, as PReLU's slope is."""
-    constraint: str = ""
-    """A relation between parameters, in Python: ``min_val < max_val``."""
+    rising: tuple[str, ...] = ()
+    """Parameters whose values must not fall from one to the next."""
+    class_name: str = ""
+    """Name of its module class, where words and PyTorch's spelling do not give it (GEGLU)."""
 
     kind: ClassVar[str]
 
@@ -77,7 +78,7 @@ class Activation:
             if not isinstance(v, float) or v != self.parameters_declared[n].default
         }
         changed = replace(self, values=kept)
-        changed._check_constraint()
+        changed._check_order()
         return changed
 
     def member(self, name: str, **changes: Any) -> Self:
@@ -87,7 +88,7 @@ class Activation:
             n: p for n, p in self.parameters_declared.items() if n not in fixed
         }
         texts: dict[str, Any] = {"aliases": (), "summary": "", "note": "", "learned": ()}
-        texts |= {"constraint": "" if fixed else self.constraint}
+        texts["class_name"] = ""
         return replace(
             self, name=name, parameters_declared=declared, fixed=fixed, **{**texts, **changes}
         )
@@ -100,13 +101,11 @@ class Activation:
             )
         return self.parameters_declared[name].check(self.name, name, value)
 
-    def _check_constraint(self) -> None:
-        numbers = {n: v for n, v in self.arguments.items() if isinstance(v, float)}
-        if not self.constraint or len(numbers) < len(self.arguments):
-            return
-        if not eval(self.constraint, {"__builtins__": {}}, numbers):
+    def _check_order(self) -> None:
+        values = [self.arguments[name] for name in self.rising]
+        if all(isinstance(v, float) for v in values) and values != sorted(values):
             raise ParameterError(
-                f"{self.name} needs {self.constraint}, and {self._shown()} breaks that"
+                f"{self.name} needs {' <= '.join(self.rising)}, and {self._shown()} breaks that"
             )
 
     def _shown(self) -> str:
@@ -157,6 +156,3 @@ def _restore(name: str, home: str, state: dict[str, Any]) -> Activation:
 
 def _number(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else "learned"
-
-
-copyreg.constructor(_restore)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from relucid.errors import DeclarationError
-from relucid.functions.derive import derive
+from relucid.functions.derive import derive, derive_kinks, derive_seams
 from relucid.functions.elementwise import Elementwise, Kink, Kinks
 from relucid.functions.evaluate import Formula
 from relucid.functions.parameters import Parameter
@@ -19,15 +19,16 @@ def activation(
     source: str,
     parameters: Mapping[str, Parameter] | None = None,
     derivative: Formula | None = None,
+    definition: Formula | None = None,
     partials: Mapping[str, Formula] | None = None,
-    kinks: Iterable[Kink] | Callable[..., tuple[Kink, ...]] = (),
+    kinks: Iterable[Kink] | Callable[..., tuple[Kink, ...]] | None = None,
     family: str = "own",
     saves: Literal["nothing", "mask", "input"] = "input",
     seams: Iterable[float] = (),
     integers: bool = False,
     aliases: Iterable[str] = (),
     learned: Iterable[str] = (),
-    constraint: str = "",
+    rising: Iterable[str] = (),
     summary: str = "",
     cures: str = "",
     costs: str = "",
@@ -47,16 +48,20 @@ def activation(
         parameters: a :class:`Parameter` for each further argument of the formula.
         derivative: the derivative's formula with the same arguments, accurate in the tails; where
             it is left out, SymPy derives one from the formula at declaration.
+        definition: the formula as a text prints it, in the same words, where the accurate formula
+            reads differently. It is shown, and checked against the formula; it is never computed.
         partials: derivatives with respect to parameters, by name; others are derived when needed.
         kinks: points where the derivative jumps, with the derivative to use exactly there; or a
-            function of the parameters that returns them.
+            function of the parameters that returns them. Where both they and the derivative are
+            left out, they are found from the formula, with the derivative from the left.
         family: heading under which it is listed.
         saves: what backward needs of x.
-        seams: points where pieces meet smoothly, so that only the second derivative jumps.
+        seams: points where pieces meet smoothly, so that only the second derivative jumps; found
+            from the formula as the kinks are.
         integers: whether integer arrays are taken.
         aliases: other names.
         learned: parameters that a module learns unless asked otherwise.
-        constraint: a relation between parameters, in Python.
+        rising: parameters whose values must not fall from one to the next.
         summary, cures, costs, note: sentences for the card.
 
     Raises:
@@ -67,7 +72,10 @@ def activation(
     def declare(formula: Formula) -> Elementwise:
         declared = dict(parameters or {})
         _check_signature(formula, declared)
-        kinks_declared: Kinks = kinks if callable(kinks) else tuple(kinks)
+        slope = derivative or derive(formula, "x")
+        given = () if kinks is None and derivative else kinks
+        defaults = {name: parameter.default for name, parameter in declared.items()}
+        joints = tuple(seams) or (() if derivative else derive_seams(formula, defaults))
         return register(
             Elementwise(
                 name=formula.__name__,
@@ -80,18 +88,35 @@ def activation(
                 aliases=tuple(aliases),
                 parameters_declared=declared,
                 learned=tuple(learned),
-                constraint=constraint,
+                rising=tuple(rising),
                 formula=formula,
-                slope=derivative or derive(formula, "x"),
+                slope=slope,
+                definition=definition,
                 partials=dict(partials or {}),
-                kinks_declared=kinks_declared,
+                kinks_declared=_kinks(given, formula, slope),
+                kink_overrides=() if derivative else _overrides(given),
                 saves=saves,
-                seams=tuple(seams),
+                seams=joints,
                 integers=integers,
             )
         )
 
     return declare
+
+
+def _kinks(
+    given: Iterable[Kink] | Callable[..., tuple[Kink, ...]] | None, formula: Formula, slope: Formula
+) -> Kinks:
+    if given is not None:
+        return given if callable(given) else tuple(given)
+    found = derive_kinks(formula, slope)
+    return lambda **arguments: tuple(Kink(*pair) for pair in found(**arguments))
+
+
+def _overrides(given: Any) -> tuple[tuple[float, float], ...]:
+    """A derived derivative takes the left slope at a kink; declared values replace it."""
+    fixed = () if given is None or callable(given) else tuple(given)
+    return tuple((kink.at, kink.derivative) for kink in fixed)
 
 
 def _check_signature(formula: Formula, parameters: dict[str, Any]) -> None:

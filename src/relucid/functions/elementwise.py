@@ -40,6 +40,8 @@ class Elementwise(Activation):
     formula: Formula = field(default=lambda m, x: x)
     slope: Formula = field(default=lambda m, x: 1.0)
     """The derivative's formula, accurate in the tails."""
+    definition: Formula | None = None
+    """The formula as a text prints it, where that is not how it is best computed."""
     partials: Mapping[str, Formula] = field(default_factory=lambda: MappingProxyType({}))
     """The derivative with respect to a parameter, by its name; others are derived."""
     kinks_declared: Kinks = ()

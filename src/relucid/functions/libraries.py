@@ -25,10 +25,8 @@ class ArrayWords(Words):
         self.split_factor = float(2 ** (27 if bits == 64 else 12) + 1)
 
     def __getattr__(self, word: str) -> Callable[..., Any]:
-        if word in ("erf", "erfc", "erfcx"):
-            function = getattr(self._special(), word, None)
-            if function is None and word == "erfcx":
-                return self._scaled_erfc
+        if word in ("erf", "erfc"):
+            function = getattr(self._special(), word)
         else:
             function = getattr(self._namespace, word, None) or getattr(
                 self._namespace, _ARRAY_API_NAMES.get(word, word), None
@@ -50,16 +48,6 @@ class ArrayWords(Words):
     def _special(self) -> Any:
         root = self._namespace.__name__.partition(".")[0]
         return importlib.import_module(_SPECIAL.get(root, "scipy.special"))
-
-    def _scaled_erfc(self, x: Any) -> Any:
-        """exp(x**2) * erfc(x) for a library without erfcx: Lentz's fraction beyond 2."""
-        fraction: Any = x
-        for k in range(60, 0, -1):
-            fraction = x + (0.5 * k) / fraction
-        near = self.minimum(x, 2.0)
-        return self.where(
-            x < 2.0, self.erfc(near) * self.exp(near * near), 0.5641895835477563 / fraction
-        )
 
     def _constant(self, pair: tuple[float, float]) -> tuple[float, float]:
         if self._bits == 64:

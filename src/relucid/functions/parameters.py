@@ -15,6 +15,7 @@ class Parameter:
     """A real parameter with a default and an interval in which it makes sense.
 
     ``low`` and ``high`` bound the interval; each belongs to it unless its ``open`` flag is set.
+    ``whole`` admits whole numbers only.
     """
 
     default: float
@@ -22,13 +23,14 @@ class Parameter:
     high: float = math.inf
     open_low: bool = False
     doc: str = ""
+    whole: bool = False
 
     def check(self, activation: str, name: str, value: Any) -> Any:
         """Return a number in the domain, or raise :class:`ParameterError`.
 
         Arrays and tensors (learned or per-channel parameters) pass as they are.
         """
-        if hasattr(value, "shape") and hasattr(value, "dtype"):
+        if hasattr(value, "shape") and hasattr(value, "dtype") and not isinstance(value, Real):
             return value
         if isinstance(value, bool) or not isinstance(value, Real):
             raise ParameterError(
@@ -36,7 +38,8 @@ class Parameter:
                 f"{type(value).__name__}; pass for example {name}={self.default:g}"
             )
         number = float(value)
-        if not (self.low <= number <= self.high) or (self.open_low and number == self.low):
+        outside = not (self.low <= number <= self.high) or (self.open_low and number == self.low)
+        if outside or (self.whole and number % 1.0 != 0.0):
             raise ParameterError(
                 f"{activation}: {name} must be {self.domain}, and {number:g} is not; "
                 f"the default is {self.default:g}"
@@ -46,6 +49,10 @@ class Parameter:
     @property
     def domain(self) -> str:
         """The domain in words: ``> 0``, ``in [0, 1]``, ``any real number``."""
+        return f"{'a whole number ' if self.whole else ''}{self._interval}"
+
+    @property
+    def _interval(self) -> str:
         low, high = math.isfinite(self.low), math.isfinite(self.high)
         if low and high:
             return f"in {'(' if self.open_low else '['}{self.low:g}, {self.high:g}]"

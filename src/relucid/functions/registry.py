@@ -14,6 +14,8 @@ A = TypeVar("A", bound=Activation)
 _declared: dict[str, Activation] = {}
 _names: dict[str, str] = {}
 _presets: dict[str, dict[str, float]] = {}
+_OTHERWISE = frozenset({"linear", "clip"})
+"""Names that mean an activation when spelled, but another thing as a class or function."""
 _BUILT_IN = "relucid.functions.families"
 
 
@@ -102,7 +104,7 @@ def _by_object(thing: Any, parameters: dict[str, Any]) -> Activation:
     """A class, module instance or function: by its name, parameters by their attributes."""
     subject = thing if isinstance(thing, type | Callable) and hasattr(thing, "__name__") else type(thing)  # type: ignore[arg-type]
     name = getattr(subject, "__name__", "")
-    if _normal(name) not in _names:
+    if _normal(name) not in _names or _normal(name) in _OTHERWISE:
         raise UnknownActivationError(
             f"{thing!r} is no declared activation; pass a name (`relucid list` prints all), or "
             "declare it with @relucid.activation"

@@ -15,8 +15,20 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-SQRT_HALF = math.sqrt(0.5)
-INVERSE_SQRT_TWO_PI = 1.0 / math.sqrt(2.0 * math.pi)
+# (1 + t) times the scaled upper tail of N(0, 1) at t, as a polynomial in (t - 4)/(t + 4) for all
+# t >= 0: its Chebyshev interpolant, computed with 60 digits. The tests compute it again.
+# SciPy's and PyTorch's erfcx, in its place, are up to 8 units in the last place off near 0.
+NORMAL_TAIL = (
+    0.47205320650984467, -0.09670347732652607, 0.013999634724430469, 0.02860036405357749,
+    -0.03219783742831453, 0.01793609747886859, -0.0050023785870514665, -0.00028562308680939413,
+    0.0006948970692570495, -9.443033944152223e-05, -8.785300442645791e-05, 2.1250446856208376e-05,
+    1.3626315192600401e-05, -3.433372216853275e-06, -2.6118464340168558e-06,
+    4.0671730125154447e-07, 5.507747965364098e-07, -1.237153366992197e-09,
+    -1.1022354013739079e-07, -1.7932121916642413e-08, 1.7442583764419795e-08,
+    5.474708632048689e-09, -1.5456221598143852e-09, -6.763267210562454e-10,
+)  # fmt: skip
+
+_EXP_MINUS_64 = math.exp(-64.0)
 
 # 2*sqrt(2/pi) and 0.044715 times it, each as the sum of two float64.
 _GELU_LINEAR = (1.5957691216057308, -9.96930880911092e-17)
@@ -53,7 +65,6 @@ class Words:
         def hypot(self, a: Any, b: Any) -> Any: ...
         def erf(self, x: Any) -> Any: ...
         def erfc(self, x: Any) -> Any: ...
-        def erfcx(self, x: Any) -> Any: ...
         def max(self, x: Any, axis: int) -> Any: ...
         def sum(self, x: Any, axis: int) -> Any: ...
         def cumsum(self, x: Any, axis: int) -> Any: ...
@@ -61,7 +72,7 @@ class Words:
     def sigmoid(self, x: Any) -> Any:
         """1 / (1 + exp(-x)), without overflow on either side."""
         decay = self.exp(-self.abs(x))
-        return self.where(x >= 0, 1.0, decay) / (1.0 + decay)
+        return self.where(x > 0, 1.0, decay) / (1.0 + decay)
 
     def two_product(self, a: Any, b: Any) -> tuple[Any, Any]:
         """(p, e) with p = a * b rounded and p + e = a * b exactly (Dekker 1971).
@@ -84,8 +95,24 @@ class Words:
     def exp_product(self, a: Any, b: Any) -> Any:
         """exp(a * b)."""
         exponent, error = self.two_product(a, b)
-        power = self.exp(exponent)
-        return power + power * error
+        return self._corrected(self.exp(exponent), error)
+
+    def decay(self, a: Any, b: Any) -> tuple[Any, Any]:
+        """(power, scale) with power * scale = exp(a * b), for a * b <= 0.
+
+        exp(a * b) is subnormal, and short of digits, where x * exp(a * b) can still be a normal
+        number. power is normal there: multiply by it first and by scale last.
+        """
+        return self._scaled_exp(*self.two_product(a, b))
+
+    def _scaled_exp(self, exponent: Any, error: Any) -> tuple[Any, Any]:
+        far = exponent < -64.0
+        power = self.exp(self.where(far, exponent + 64.0, exponent))
+        return self._corrected(power, error), self.where(far, _EXP_MINUS_64, 1.0)
+
+    def _corrected(self, power: Any, error: Any) -> Any:
+        """exp(exponent + error) to first order, from power = exp(exponent)."""
+        return power if isinstance(error, float) else power + power * error
 
     def exp_quotient(self, a: Any, b: Any) -> Any:
         """exp(a / b)."""
@@ -95,18 +122,24 @@ class Words:
         power = self.exp(quotient)
         return power + power * self.where(self.abs(remainder) < 1.0, remainder, 0.0)
 
-    def normal_decay(self, x: Any) -> Any:
-        """exp(-x**2 / 4), the square root of the normal density's exponential.
-
-        It is used twice, with the large factor between, so that no subnormal intermediate
-        spoils a product that is itself a normal number.
-        """
+    def normal_decay(self, x: Any) -> tuple[Any, Any]:
+        """exp(-x**2 / 2) as a power and a scale (see :meth:`decay`)."""
         bounded = self.minimum(self.abs(x), 1e4)
-        return self.exp_product(bounded * -0.25, bounded)
+        return self.decay(bounded * -0.5, bounded)
 
     def normal_tail(self, x: Any) -> Any:
         """erfc(abs(x) / sqrt(2)) * exp(x**2 / 2) / 2: the scaled upper tail of N(0, 1)."""
-        return 0.5 * self.erfcx(self.abs(x) * SQRT_HALF)
+        size = self.abs(x)
+        y = (size - 4.0) / (size + 4.0)
+        tail: Any = NORMAL_TAIL[-1]
+        for coefficient in NORMAL_TAIL[-2::-1]:
+            tail = tail * y + coefficient
+        return tail / (1.0 + size)
+
+    def erfcx(self, x: Any) -> Any:
+        """exp(x**2) * erfc(x)."""
+        tail = 2.0 * self.normal_tail(x * math.sqrt(2.0))
+        return self.where(x < 0, 2.0 * self.exp(x * x) - tail, tail)
 
     def tanh_residual(self, x: Any) -> Any:
         """x - tanh(x), by Lambert's continued fraction where the difference would cancel."""
@@ -117,10 +150,10 @@ class Words:
         fraction = square / fraction
         return self.where(self.abs(x) < 2.0, x * (fraction / (1.0 + fraction)), x - self.tanh(x))
 
-    def gelu_decay(self, x: Any) -> Any:
-        """exp(-abs(u)) for u = sqrt(2/pi) * (x + 0.044715 * x**3), in double-word arithmetic.
+    def gelu_decay(self, x: Any) -> tuple[Any, Any]:
+        """exp(-2*abs(u)) for u = sqrt(2/pi) * (x + 0.044715*x**3), as a power and a scale.
 
-        Half of the exponent of GELU's tanh form, used twice (see :meth:`normal_decay`).
+        The exponent is computed in double-word arithmetic (see :meth:`decay`).
         """
         bounded = self.minimum(self.abs(x), 100.0)
         square, square_error = self.two_product(bounded, bounded)
@@ -133,9 +166,7 @@ class Words:
         total_error = (linear - (total - virtual)) + (scaled - virtual)
         total_error = total_error + (scaled_error + linear_low)
         exponent, exponent_error = self.two_product(bounded, total)
-        exponent_error = exponent_error + bounded * total_error
-        power = self.exp(exponent * -0.5)
-        return power - power * (exponent_error * 0.5)
+        return self._scaled_exp(-exponent, -(exponent_error + bounded * total_error))
 
     def _constant(self, pair: tuple[float, float]) -> tuple[float, float]:
         """Split a constant of two float64 into a part exact in this arithmetic and the rest."""

@@ -1,3 +1,28 @@
-"""Activation modules, initialisation gains, and the route to PyTorch."""
+"""Activation modules, initialisation gains, and the route to PyTorch.
 
-import relucid.nn.autograd  # teaches the declared functions to act on tensors
+Every declared activation has a module class here, with torch.nn's name and signature where
+PyTorch has the function: ``relucid.nn.ELU(alpha=0.5)``. They are made from the declarations.
+"""
+
+from typing import TYPE_CHECKING
+
+from relucid.functions import catalogue, speak_torch
+from relucid.nn.autograd import PlainRoute
+from relucid.nn.classes import class_of
+from relucid.nn.gain import gain
+from relucid.nn.initialise import LayerInit, init_
+from relucid.nn.make import make
+from relucid.nn.module import ActivationModule
+
+__all__ = ["ActivationModule", "LayerInit", "gain", "init_", "make"]
+
+speak_torch(PlainRoute())
+
+for _activation in catalogue().values():
+    _class = class_of(_activation)
+    globals()[_class.__name__] = _class
+    __all__ += [_class.__name__]
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> type[ActivationModule]: ...

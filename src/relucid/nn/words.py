@@ -15,30 +15,42 @@ _WIDER = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
 class TorchWords(Words):
     """The words on tensors of one element type, in plain operations that autograd can follow."""
 
-    log = staticmethod(torch.log)
-    log1p = staticmethod(torch.log1p)
-    expm1 = staticmethod(torch.expm1)
-    exp = staticmethod(torch.exp)
-    sin = staticmethod(torch.sin)
-    cos = staticmethod(torch.cos)
-    tanh = staticmethod(torch.tanh)
-    arctan = staticmethod(torch.atan)
-    erf = staticmethod(torch.erf)
-    erfc = staticmethod(torch.erfc)
-    abs = staticmethod(torch.abs)
+    log: Any = staticmethod(torch.log)
+    log1p: Any = staticmethod(torch.log1p)
+    expm1: Any = staticmethod(torch.expm1)
+    exp: Any = staticmethod(torch.exp)
+    sin: Any = staticmethod(torch.sin)
+    cos: Any = staticmethod(torch.cos)
+    tanh: Any = staticmethod(torch.tanh)
+    arctan: Any = staticmethod(torch.atan)
+    erf: Any = staticmethod(torch.erf)
+    erfc: Any = staticmethod(torch.erfc)
 
     def __init__(self, dtype: torch.dtype) -> None:
         self.dtype = dtype
-        self.split_factor = float(2 ** (27 if dtype == torch.float64 else 12) + 1)
+
+    @property
+    def split_factor(self) -> float:
+        """2**27 + 1 or 2**12 + 1; a literal, since Dynamo would make an attribute a variable."""
+        return 134217729.0 if self.dtype == torch.float64 else 4097.0
 
     def where(self, condition: Any, a: Any, b: Any) -> Any:
-        return torch.where(condition, self._like(condition, a), self._like(condition, b))
+        if not self.dtype.is_floating_point:
+            a, b = (int(v) if _is_number(v) else v for v in (a, b))
+        if _is_number(a) and _is_number(b):  # no tensor that would tell the type
+            a = self._like(condition, a)
+        return torch.where(condition, a, b)
 
     def minimum(self, a: Any, b: Any) -> Any:
         return a.clamp(max=b) if _is_number(b) else torch.minimum(a, b)
 
     def maximum(self, a: Any, b: Any) -> Any:
         return a.clamp(min=b) if _is_number(b) else torch.maximum(a, b)
+
+    def abs(self, x: Any) -> Any:
+        # Formulas treat 0 as the left side does; torch.abs has no slope there, and a second
+        # derivative would be wrong at 0.
+        return torch.where(x > 0, x, -x)
 
     def sign(self, x: Any) -> Any:
         return math.copysign(1.0, x) if _is_number(x) else torch.sign(x)
@@ -58,13 +70,9 @@ class TorchWords(Words):
     def cumsum(self, x: Any, axis: int) -> Any:
         return x.cumsum(dim=axis)
 
-    def erfcx(self, x: Any) -> Any:
-        # In float32 torch.special.erfcx is up to 7 units in the last place off.
-        return torch.special.erfcx(x.double()).to(x.dtype)
-
     def two_product(self, a: Any, b: Any) -> tuple[Any, Any]:
         """In float32 the exact product fits into float64, which beats Dekker's 17 operations."""
-        if self.dtype == torch.float64 or _is_number(a) and _is_number(b):
+        if self.dtype == torch.float64 or (_is_number(a) and _is_number(b)):
             return super().two_product(a, b)
         product = a * b
         exact = _double(a) * _double(b)
@@ -80,8 +88,7 @@ class TorchWords(Words):
     def _like(self, tensor: Any, value: Any) -> Any:
         if not _is_number(value):
             return value
-        number = value if self.dtype.is_floating_point else int(value)
-        return torch.full((), number, dtype=self.dtype, device=tensor.device)
+        return torch.full((), value, dtype=self.dtype, device=tensor.device)
 
 
 def _is_number(value: Any) -> bool:
@@ -111,6 +118,13 @@ def torch_words(dtype: torch.dtype) -> TorchWords:
     return _WORDS[dtype]
 
 
-def compute_dtype(dtype: torch.dtype) -> torch.dtype:
-    """The type in which a formula is evaluated: float32 for 16-bit, else the tensor's own."""
-    return _WIDER.get(dtype, dtype)
+def compute_dtype(x: torch.Tensor) -> torch.dtype:
+    """The type in which a formula is evaluated, before one rounding to the type of ``x``.
+
+    float32 for 16-bit. On CPUs float64 for float32: PyTorch's own float32 functions differ in
+    their last bits between the vectorised body and the rest of a tensor, and a derivative near
+    its root keeps no digits in float32.
+    """
+    if x.dtype == torch.float32 and x.device.type == "cpu":
+        return torch.float64
+    return _WIDER.get(x.dtype, x.dtype)

@@ -72,4 +72,3 @@ def _unit_axis(ndim: int, origin: Origin | None) -> tuple[int, bool]:
     if from_end is not None and from_end <= ndim:
         return ndim - from_end, ndim > from_end
     return (1 if ndim >= 4 else ndim - 1), True
-

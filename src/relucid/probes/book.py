@@ -5,33 +5,45 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from relucid.probes.arrange import arrange
-from relucid.probes.counted import CountedSite, GradientHooks, Where, uncountable
+from torch import Tensor
+
+from relucid.probes.arrange import Arrangement, arrange
+from relucid.probes.counted import CountedSite, Where
+from relucid.probes.gradients import GradientHook, GradientHooks
 from relucid.probes.layers import Origin
 from relucid.probes.recognise import Call
 from relucid.probes.source import users_line
+from relucid.probes.tensors import uncountable
 from relucid.records import SiteRecord
 
 CALLS = 256
 """Calls of one name in a pass that are told apart (a recurrent loop may make thousands)."""
 
+WITHOUT_GRADIENT = (
+    "its pre-activations carry no gradient: they depend on no trained parameter, or are made "
+    "under torch.no_grad or reentrant checkpointing"
+)
+
 
 class Opened:
     """A site that was entered: z has been counted, h is still to come."""
 
-    def __init__(self, site: CountedSite, arrangement: Any, handle: Any, new: bool) -> None:
-        self.site, self.new = site, new
-        self._arrangement, self._handle = arrangement, handle
+    def __init__(
+        self, site: CountedSite, arrangement: Arrangement, base: str, new: bool
+    ) -> None:
+        self.site, self.arrangement = site, arrangement
+        self.base, self.new = base, new
+        self.hook: GradientHook | None = None
 
     def close(self, h: Any) -> None:
         """Count h."""
         if uncountable(h) is None:
-            self.site.after(h, self._arrangement)
+            self.site.after(h, self.arrangement)
 
     def withdraw(self) -> None:
         """Take the gradient's hook off again."""
-        if self._handle is not None:
-            self._handle.remove()
+        if self.hook is not None:
+            self.hook.remove()
 
 
 class Book:
@@ -53,8 +65,19 @@ class Book:
         self.hooks.prune()
         self.batch, self.expects_gradients = batch, expects_gradients
 
-    def open(self, call: Call, base: str, kind: Any, module: str, origin: Origin | None) -> Opened | None:
-        """Count z at the site of this call, or note why that cannot be."""
+    def open(
+        self,
+        call: Call,
+        base: str,
+        kind: Any,
+        module: str,
+        origin: Origin | None,
+        hook: GradientHook | None = None,
+    ) -> Opened | None:
+        """Count z at the site of this call, or note why that cannot be.
+
+        ``hook`` is the hook on z, where one was put there before the call was understood.
+        """
         self._calls[base] += 1
         index = self._calls[base]
         reason = uncountable(call.z)
@@ -64,8 +87,7 @@ class Book:
             self.miss(base, reason)
             return None
         arrangement = arrange(tuple(call.z.shape), origin, self.batch)
-        view, axis = arrangement.three_axes(call.z.detach())
-        key = (base, index, call.name, kind, call.z.ndim, axis and view.shape[axis])
+        key = (base, index, call.name, kind, *_form(call, arrangement))
         site = self._sites.get(key)
         new = site is None
         if site is None:
@@ -73,16 +95,26 @@ class Book:
             where = Where(self._name(base, index), kind, module, source)
             site = self._sites[key] = CountedSite(where, call, arrangement)
         site.before(call.z, arrangement, origin)
-        handle = self._hook(call, site, arrangement)
-        return Opened(site, arrangement, handle, new)
+        opened = Opened(site, arrangement, base, new)
+        opened.hook = hook or self.hook(call.z)
+        if opened.hook is not None:
+            opened.hook.aim(site.gradient, arrangement)
+        elif self._gradients and self.expects_gradients:
+            self.miss(f"{site.name} (gradient)", WITHOUT_GRADIENT)
+        return opened
+
+    def hook(self, z: Tensor) -> GradientHook | None:
+        """Put a hook on z if gradients are wanted and can reach it."""
+        return self.hooks.watch(z) if self._gradients and z.requires_grad else None
 
     def withdraw(self, opened: list[Opened]) -> None:
         """Remove sites again that turned out to be part of a larger one."""
         for one in opened:
             one.withdraw()
             self._names.discard(one.site.name)
+            self.unobserved.pop(f"{one.site.name} (gradient)", None)
             self._sites = {k: s for k, s in self._sites.items() if s is not one.site}
-            self._calls[one.site.name.partition("#")[0]] -= 1
+            self._calls[one.base] -= 1
 
     def miss(self, name: str, reason: str) -> None:
         """Note an activation that cannot be counted."""
@@ -100,19 +132,6 @@ class Book:
         """Read all counts."""
         return tuple(site.record(order) for order, site in enumerate(self._sites.values()))
 
-    def _hook(self, call: Call, site: CountedSite, arrangement: Any) -> Any:
-        if not self._gradients:
-            return None
-        if call.z.requires_grad:
-            return self.hooks.watch(call.z, site, arrangement)
-        if self.expects_gradients:
-            self.miss(
-                f"{site.name} (gradient)",
-                "its pre-activations carry no gradient: they depend on no trained parameter, or "
-                "are made under torch.no_grad or reentrant checkpointing",
-            )
-        return None
-
     def _name(self, base: str, index: int) -> str:
         """The module path or function, numbered from the second call on; always a new name."""
         name = base if index == 1 else f"{base}#{index}"
@@ -121,3 +140,11 @@ class Book:
             name = f"{base}#{index}"
         self._names.add(name)
         return name
+
+
+def _form(call: Call, arrangement: Arrangement) -> tuple[int, ...]:
+    """What must not change from call to call, or it is another site: dimensions and units."""
+    if not call.elementwise:
+        return ()
+    view, axis = arrangement.three_axes(call.z.detach())
+    return call.z.ndim, view.shape[axis]

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import weakref
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
-from torch.utils.hooks import RemovableHandle
 
 from relucid.functions import Activation
-from relucid.probes.arrange import Arrangement, arrange
-from relucid.probes.chunk import chunks
+from relucid.probes.arrange import Arrangement
 from relucid.probes.counters import (
     Firing,
     Gradient,
@@ -25,6 +22,8 @@ from relucid.probes.counters import (
 )
 from relucid.probes.layers import Origin
 from relucid.probes.recognise import Call, frozen
+from relucid.probes.rows import Wanted, read_rows
+from relucid.probes.tensors import plain
 from relucid.records import Site, SiteRecord
 
 
@@ -55,11 +54,13 @@ class CountedSite:
         self._build(activation)
 
     def _build(self, activation: Activation | None) -> None:
-        self._of_z = (Firing(), Saturation(activation), Kinks(activation), Moments())
-        self._outputs = Outputs()
+        self._moments = Moments()
+        self._of_z = (Firing(), Saturation(activation), Kinks(activation), self._moments)
+        compared = (counter.comparisons for counter in self._of_z[:3])
+        self._comparisons = tuple(dict.fromkeys(chain.from_iterable(compared)))
+        self._outputs = Outputs(activation)
         self._histogram = HistogramCounter(activation)
-        masks = not self._elementwise
-        self._nonfinite_in, self._nonfinite_out = Nonfinite(masks), Nonfinite(masks)
+        self._nonfinite_in, self._nonfinite_out = Nonfinite(), Nonfinite()
         self.gradient = Gradient(self._units)
 
     @property
@@ -76,27 +77,34 @@ class CountedSite:
         """Count z, which the call may overwrite."""
         self._origin = origin
         z = plain(z)
+        if not self._elementwise:
+            self._samples += z.shape[0] // arrangement.group if z.ndim else 1
+            self._elements += z.numel()
+            self._nonfinite_in.count_vectors(z)
+            return
         view, axis = arrangement.three_axes(z)
-        for chunk in chunks(view, axis, arrangement.group):
-            self._nonfinite_in.count(chunk)
-            self._samples += chunk.samples
-            self._elements += chunk.elements if self._elementwise else chunk.values.numel()
-            if self._elementwise:
-                for counter in self._of_z:
-                    counter.count(chunk)
-        if self._elementwise and z.numel():
+        centre = self._moments.centre(view, axis)
+        wanted = Wanted(self._comparisons, centre, squares=True)
+        rows = read_rows(view, axis, arrangement.group, wanted)
+        self._samples += rows.samples
+        self._elements += rows.elements
+        self._nonfinite_in.count(rows)
+        for counter in self._of_z:
+            counter.count(rows)
+        self._outputs.count_input(rows)
+        if z.numel():
             self._histogram.count(z)
 
     def after(self, h: Tensor, arrangement: Arrangement) -> None:
         """Count h, the call's result."""
         h = plain(h)
         if not self._elementwise:
-            arrangement = arrange(tuple(h.shape), None, None)
+            self._nonfinite_out.count_vectors(h)
+            return
         view, axis = arrangement.three_axes(h)
-        for chunk in chunks(view, axis, arrangement.group):
-            self._nonfinite_out.count(chunk)
-            if self._elementwise:
-                self._outputs.count(chunk)
+        rows = read_rows(view, axis, arrangement.group, self._outputs.wanted)
+        self._nonfinite_out.count(rows)
+        self._outputs.count(rows)
 
     def nonfinite(self) -> int:
         """Read how many non-finite values were seen so far."""
@@ -141,53 +149,3 @@ class CountedSite:
         if origin is None or origin.weighted is None:
             return None
         return origin.weighted.record(origin.normalised_by)
-
-
-def plain(tensor: Tensor) -> Tensor:
-    """The tensor's values, out of the graph and as a plain tensor."""
-    return tensor.detach().as_subclass(Tensor)
-
-
-def uncountable(z: Tensor) -> str | None:
-    """Why this tensor's values cannot be counted, or None."""
-    if torch._C._functorch.is_functorch_wrapped_tensor(z):
-        return "its values are hidden by torch.func (vmap, grad or jvp)"
-    if z.layout is not torch.strided or z.is_nested:
-        return "its tensor is sparse, nested or packed"
-    if z.device.type == "meta":
-        return "its tensor is on the meta device, without values"
-    if type(z).__torch_dispatch__ is not Tensor.__torch_dispatch__:
-        return f"its values are kept by {type(z).__name__}, not by a plain tensor"
-    return None
-
-
-class GradientHooks:
-    """Tensor hooks that count dL/dz, and their removal."""
-
-    def __init__(self) -> None:
-        self._handles: list[RemovableHandle] = []
-        self.scale = 1.0
-
-    def watch(self, z: Tensor, site: CountedSite, arrangement: Arrangement) -> RemovableHandle:
-        """Count the gradient that will reach z."""
-        gradient, scale = weakref.ref(site.gradient), self.scale
-
-        def count(arrived: Tensor) -> None:
-            counter = gradient()
-            if counter is not None and uncountable(arrived) is None:
-                counter.count(plain(arrived), arrangement, scale)
-
-        handle = z.register_hook(count)
-        self._handles.append(handle)
-        return handle
-
-    def prune(self) -> None:
-        """Forget hooks whose graph is gone."""
-        self._handles = [h for h in self._handles if h.hooks_dict_ref() is not None]
-
-    def remove(self) -> None:
-        """Take all hooks off, also of graphs that are still to be run backward."""
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
-

@@ -12,23 +12,41 @@ from torch.overrides import TorchFunctionMode
 from relucid.functions import Activation
 from relucid.probes import written
 from relucid.probes.book import Book, Opened
+from relucid.probes.gradients import GradientHook
 from relucid.probes.layers import RULES, Origins, normalised
 from relucid.probes.recognise import CALLS, Call, declared_call, of_module, recognise
+from relucid.probes.source import called_by_torch
+from relucid.probes.tensors import plain, uncountable
 from relucid.probes.walk import Frame, Paths, Role, Walk
 
 _RECURRENT = (
-    "lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell",
+    "lstm",
+    "gru",
+    "rnn_tanh",
+    "rnn_relu",
+    "lstm_cell",
+    "gru_cell",
+    "rnn_tanh_cell",
+    "rnn_relu_cell",
 )
 FUSED = {
-    **{name: ("gates", f"its gates are computed inside one fused call, {name}") for name in _RECURRENT},
+    **{
+        name: ("gates", f"its gates are computed inside one fused call, {name}")
+        for name in _RECURRENT
+    },
     "multi_head_attention_forward": (
-        "softmax", "its softmax is computed inside one fused call, multi_head_attention_forward"
+        "softmax",
+        "its softmax is computed inside one fused call, multi_head_attention_forward",
     ),
     "scaled_dot_product_attention": (
-        "softmax", "its softmax is computed inside one fused call, scaled_dot_product_attention"
+        "softmax",
+        "its softmax is computed inside one fused call, scaled_dot_product_attention",
     ),
     "_native_multi_head_attention": ("softmax", "its softmax is computed inside one fused call"),
-    "_transformer_encoder_layer_fwd": ("layer", "the whole layer is computed inside one fused call"),
+    "_transformer_encoder_layer_fwd": (
+        "layer",
+        "the whole layer is computed inside one fused call",
+    ),
 }
 """Calls that hide activations: what is hidden, and the reason given."""
 
@@ -66,6 +84,139 @@ class Finder(TorchFunctionMode):
         result = func(*args, **kwargs)
         if opened is not None and isinstance(result, Tensor):
             opened.close(result)
+            self._origins.after_activation(args[0] if args else None, result)
         if name in RULES:
             self._origins.follow(name, args, kwargs, result, frame.place)
         return result
+
+    def start(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Attach to the modules and begin to see calls."""
+        self.walk.attach()
+        self.__enter__()
+        self.walk.begin(args, kwargs)
+
+    def stop(self, output: Any) -> None:
+        """Detach from everything, whatever state an interrupted pass was left in."""
+        try:
+            self.walk.end(output)
+        finally:
+            self._paused = False
+            _take_off(self)
+            self.walk.detach()
+            self._origins.clear()
+
+    def _opened(
+        self, func: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], frame: Frame
+    ) -> Opened | None:
+        """Open the site of an activation call; None for any other call."""
+        path = frame.place.path
+        if name in FUSED:
+            hidden, reason = FUSED[name]
+            self._book.miss(_join(path, hidden), reason)
+            return None
+        call = recognise(func, args, kwargs) if name in CALLS else declared_call(func, args)
+        if call is None:
+            return None
+        whole = frame.role is Role.ACTIVATION and path
+        base = path if whole else _join(path, _label(name, call))
+        kind, origin = "module" if whole else _kind(func, name), self._origins.of(call.z)
+        opened = self._book.open(call, base, kind, path, origin)
+        if opened is not None and opened.new:
+            frame.opened.append(opened)
+        return opened
+
+
+    def _entered(self, frame: Frame, z: Tensor | None) -> None:
+        frame.z = z
+        if frame.role is Role.OPAQUE:
+            self._pause()
+        elif frame.role is Role.TRIAL:
+            self._judged(frame)
+        elif frame.role is Role.DECLARED:
+            frame.activation = of_module(frame.place.module)
+        if frame.role is Role.DECLARED and frame.activation is not None and z is not None:
+            self._enter_declared(frame, Call(z, frame.activation.name, frame.activation), None)
+
+    def _judged(self, frame: Frame) -> None:
+        """Give a module the role it was found to have, or prepare to find out."""
+        key, z = id(frame.place.module), frame.z
+        if key in self._verdicts:
+            frame.activation = self._verdicts[key]
+            frame.role = Role.PLAIN if frame.activation is None else Role.DECLARED
+        elif z is not None and z.is_floating_point() and uncountable(z) is None:
+            frame.copy, frame.hook = plain(z).clone(), self._book.hook(z)
+
+    def _enter_declared(self, frame: Frame, call: Call, hook: GradientHook | None) -> None:
+        path, origin = frame.place.path, self._origins.of(frame.z)
+        opened = self._book.open(call, path or call.name, "module", path, origin, hook)
+        frame.opened = [] if opened is None else [opened]
+
+    def _left(self, frame: Frame, result: Any) -> None:
+        if frame.role is Role.OPAQUE:
+            self._resume()
+        if not isinstance(result, Tensor):
+            return
+        if frame.role is Role.TRIAL:
+            self._try(frame, result)
+        elif frame.role is Role.DECLARED:
+            self._finish_declared(frame, result)
+        if frame.role in (Role.TRIAL, Role.PLAIN) and "Norm" in type(frame.place.module).__name__:
+            self._origins.set(
+                result, normalised(self._origins, frame.z, frame.place.path, channels_first=False)
+            )
+
+    def _try(self, frame: Frame, h: Tensor) -> None:
+        """Compare a module's output with every declared function of its input, once."""
+        z, activation = frame.copy, None
+        if z is not None and z.shape == h.shape and h.is_floating_point() and not uncountable(h):
+            looseness = max(written.epsilon(z), written.epsilon(h))
+            activation = written.identify(written.sample(z), written.sample(h), looseness)
+        self._verdicts[id(frame.place.module)] = activation
+        if z is not None and activation is not None:
+            self._book.withdraw(frame.opened)
+            self._enter_declared(frame, Call(z, activation.name, activation), frame.hook)
+            self._finish_declared(frame, h)
+        elif frame.hook is not None:
+            frame.hook.remove()
+
+    def _finish_declared(self, frame: Frame, h: Tensor) -> None:
+        for opened in frame.opened:
+            opened.close(h)
+        self._origins.after_activation(frame.z, h)
+
+    def _pause(self) -> None:
+        """Leave the mode while compiled code runs, which would be compiled anew for it."""
+        if torch.overrides._get_current_function_mode() is self:
+            self.__exit__(None, None, None)
+            self._paused = True
+
+    def _resume(self) -> None:
+        if self._paused:
+            self._paused = False
+            self.__enter__()
+
+
+def _take_off(mode: TorchFunctionMode) -> None:
+    """Remove the mode from the stack, also from under modes that others left there."""
+    above: list[Any] = []
+    if mode in torch.overrides._get_current_function_mode_stack():
+        while (top := torch.overrides._pop_mode()) is not mode:
+            above.append(top)
+    for other in reversed(above):
+        torch.overrides._push_mode(other)
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _label(name: str, call: Call) -> str:
+    """The function as the user calls it: ``relu`` for ``relu_``."""
+    return call.name if name in ("", "special_expit", "__call__") else name.strip("_")
+
+
+def _kind(function: Any, name: str) -> str:
+    """A method of tensors, or a function; torch's own functions may call methods inside."""
+    if getattr(Tensor, name, None) is not function:
+        return "function"
+    return "function" if called_by_torch() else "method"

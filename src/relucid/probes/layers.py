@@ -82,6 +82,12 @@ class Origins:
         """Note what a torch call made of its operands."""
         self.set(result, RULES[name](self, args, kwargs, place))
 
+    def after_activation(self, z: Any, h: Tensor) -> None:
+        """Note that h is an activation: no layer's own output, but its units lie as z's did."""
+        origin = self.of(z)
+        axis = None if origin is None else origin.channels_from_end
+        self.set(h, None if axis is None else Origin(channels_from_end=axis))
+
     def parameter_name(self, tensor: Tensor) -> str | None:
         """Return the full name of a parameter of the model."""
         if self._parameters is None:

@@ -155,9 +155,7 @@ def _operand(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, tup
 
 
 def _is_data(z: Any) -> bool:
-    return (
-        isinstance(z, Tensor) and z.is_floating_point() and not isinstance(z, nn.Parameter)
-    )
+    return isinstance(z, Tensor) and z.is_floating_point() and not isinstance(z, nn.Parameter)
 
 
 Found = tuple[str, tuple[tuple[str, Any], ...]]

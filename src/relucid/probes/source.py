@@ -22,6 +22,24 @@ def users_frame(frame: FrameType | None = None) -> FrameType | None:
     return current
 
 
+def called_by_torch() -> bool:
+    """Whether the call that is being handled was made inside PyTorch, not by the user's code."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
+        frame = frame.f_back
+    return frame.f_code.co_filename.startswith(_SKIPPED)
+
+
+def raised_here(error: BaseException) -> bool:
+    """Whether the error comes from this probe's own code."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None or trace.tb_frame.f_code.co_name == "__torch_function__":
+        return False  # a mode passes the user's call on, and that is what failed
+    return trace.tb_frame.f_code.co_filename.startswith(_OURS)
+
+
 def users_line() -> str | None:
     """Return ``file.py:line`` of the innermost line of the user's code.
 

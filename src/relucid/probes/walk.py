@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from relucid.functions import Activation
+from relucid.probes.gradients import GradientHook
 from relucid.probes.layers import Place
 from relucid.probes.recognise import ACTIVATION_MODULES, of_module
 
@@ -35,7 +36,10 @@ class Frame:
     role: Role
     activation: Activation | None = None
     z: Tensor | None = None
-    version: int = 0
+    copy: Tensor | None = None
+    """The values of z at entry, kept only while it is tried what the module is."""
+    hook: GradientHook | None = None
+    """The hook on z, put there before it is known what the module is."""
     opened: list[Any] = field(default_factory=list)
     """Sites first seen inside it, to be withdrawn if the module turns out to be one site."""
 
@@ -81,20 +85,24 @@ class Walk:
         self.called: set[str] = set()
 
     def attach(self) -> None:
-        """Put hooks on the modules and enter the outermost one."""
+        """Put hooks on all modules below the outermost one, which the probe itself hooks."""
         self._thread = threading.get_ident()
-        model = self._paths.model
-        self.stack = [Frame(self._paths.places[id(model)], self._paths.roles[id(model)])]
         for key, role in self._paths.roles.items():
             module = self._paths.places[key].module
-            if module is model or (role is Role.OPAQUE and not _hooks_allowed(module)):
+            if module is self._paths.model or (role is Role.OPAQUE and not _hooks_allowed(module)):
                 continue
-            self._handles.append(
-                module.register_forward_pre_hook(self._enter, with_kwargs=True)
-            )
+            self._handles.append(module.register_forward_pre_hook(self._enter, with_kwargs=True))
             self._handles.append(
                 module.register_forward_hook(self._leave, with_kwargs=True, always_call=True)
             )
+
+    def begin(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Enter the outermost module."""
+        self._enter(self._paths.model, args, kwargs)
+
+    def end(self, output: Any) -> None:
+        """Leave the outermost module, and whatever an interrupted pass left running."""
+        self._leave(self._paths.model, output)
 
     def detach(self) -> None:
         """Take all hooks away again."""
@@ -107,8 +115,6 @@ class Walk:
         if threading.get_ident() != self._thread or torch.compiler.is_compiling():
             return
         frame = Frame(self._paths.places[id(module)], self._paths.roles[id(module)])
-        if frame.role is Role.DECLARED:
-            frame.activation = of_module(module)
         self.stack.append(frame)
         self.called.add(frame.place.path)
         self._entered(frame, _only_tensor(args, kwargs))

@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import math
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
 from enum import StrEnum
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -26,7 +26,7 @@ VERSION = 1
 
 def to_json(checkups: Sequence[Checkup], *, indent: int | None = 1) -> str:
     """Return checkups as a JSON text that :func:`from_json` reads back."""
-    document = {"format": FORMAT, "version": VERSION, "checkups": [_encode(c) for c in checkups]}
+    document = {"format": FORMAT, "version": VERSION, "checkups": [encode(c) for c in checkups]}
     return json.dumps(document, indent=indent, allow_nan=False, ensure_ascii=False)
 
 
@@ -49,23 +49,24 @@ def from_json(text: str) -> tuple[Checkup, ...]:
         )
     try:
         return tuple(_decode(Checkup, value) for value in document["checkups"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise RecordError(
             f"this checkup is damaged ({error!r}); run the checkup again to write a new one"
         ) from error
 
 
-def _encode(value: Any) -> Any:
+def encode(value: Any) -> Any:
+    """Return a record as what :mod:`json` can write: objects, lists, texts and numbers."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _encode(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: encode(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, np.ndarray):
-        return [_encode(item) for item in value.tolist()]
+        return [encode(item) for item in value.tolist()]
     if isinstance(value, dict):
-        return {str(key): _encode(item) for key, item in value.items()}
+        return {str(key): encode(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
-        return [_encode(item) for item in value]
+        return [encode(item) for item in value]
     if isinstance(value, np.generic):
-        return _encode(value.item())
+        return encode(value.item())
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
     return value
@@ -81,6 +82,14 @@ def _decode(kind: Any, value: Any) -> Any:
         if value not in arguments:
             raise ValueError(f"{value!r} is none of {arguments}")
         return value
+    if origin in (np.ndarray, tuple) and not isinstance(value, list):
+        raise TypeError(f"expected a list, found {value!r}")
+    wants_object = origin is dict or is_dataclass(kind)
+    if wants_object and not isinstance(value, dict):
+        raise TypeError(f"expected an object, found {value!r}")
+    if origin is np.ndarray and get_args(arguments[1]) == (np.int64,):
+        # By way of a float, counts above 2^53 would come back as others.
+        return np.array([_decode(int, v) for v in value], dtype=np.int64)
     if origin is np.ndarray:
         (element,) = get_args(arguments[1])
         return np.array([_decode(float, v) for v in value], dtype=element)
@@ -89,12 +98,12 @@ def _decode(kind: Any, value: Any) -> Any:
     if origin is dict:
         return {key: _decode(arguments[1], item) for key, item in value.items()}
     if is_dataclass(kind):
-        hints = get_type_hints(kind)
-        return kind(**{name: _decode(hints[name], item) for name, item in value.items()})
+        hints, make = get_type_hints(kind), cast(Callable[..., Any], kind)
+        return make(**{name: _decode(hints[name], item) for name, item in value.items()})
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         return kind(value)
     if kind is float:
         return float(value)
-    if not isinstance(value, kind):
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise TypeError(f"expected {kind.__name__}, found {value!r}")
     return value

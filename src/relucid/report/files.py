@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from relucid.errors import OutputError
@@ -26,26 +26,53 @@ def save_json(checkups: Checkup | Sequence[Checkup], path: FilePath) -> Path:
 def write_atomically(path: FilePath, text: str) -> Path:
     """Write ``text`` as UTF-8 to a temporary file beside ``path``, then rename it to ``path``.
 
-    A failure leaves what was at ``path`` as it was. Lone surrogates, which UTF-8 lacks, become
-    their escapes (``\\udc80``), which JSON reads back as the same letter. Raises
-    :class:`~relucid.errors.OutputError`.
+    A failure leaves what was at ``path`` as it was. UTF-8 has no lone surrogates: they are
+    written as a backslash, ``u`` and their code, which JSON reads back as the same letter.
+    Raises :class:`~relucid.errors.OutputError`.
     """
     target = Path(path)
-    try:
+    with _explained(target):
         _replace(target, text.encode("utf-8", "backslashreplace"))
+    return target
+
+
+def check_writable(path: FilePath) -> None:
+    """Raise :class:`~relucid.errors.OutputError` where ``path`` could not be written now.
+
+    What is at ``path`` is not touched. For use before long work whose result goes there.
+    """
+    target = Path(path)
+    with _explained(target):
+        _refuse_folder(target)
+        handle, name = _temporary(target)
+        os.close(handle)
+        os.unlink(name)
+
+
+@contextmanager
+def _explained(target: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(
             f"cannot write {str(target)!r}: {reason}; name a file in a folder that exists, "
             "that you may write to, and that has room left"
         ) from error
-    return target
+
+
+def _refuse_folder(target: Path) -> None:
+    if target.is_dir():
+        raise IsADirectoryError(None, "it is a folder")
+
+
+def _temporary(target: Path) -> tuple[int, str]:
+    return tempfile.mkstemp(dir=target.parent, prefix=".relucid-", suffix=".tmp")
 
 
 def _replace(target: Path, content: bytes) -> None:
-    if target.is_dir():
-        raise IsADirectoryError(None, "it is a folder")
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".relucid-", suffix=".tmp")
+    _refuse_folder(target)
+    handle, name = _temporary(target)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,13 +16,14 @@ from relucid.report import charts, words
 from relucid.report.files import FilePath, write_atomically
 from relucid.report.strip import Strip, strip_of
 from relucid.report.summary import (
-    NO_GRADIENT,
     PROMINENT,
     Totals,
     as_tuple,
+    circumstances,
     comparison,
     counted,
     function_name,
+    gradient_note,
     grouped,
     has_units,
     heading,
@@ -50,12 +52,8 @@ class SiteView:
     strip: Strip | None
     strip_svg: str | None
     distribution_svg: str | None
-    findings: tuple[Finding, ...]
-
-    @property
-    def troubled(self) -> bool:
-        """Say whether a finding here asks for attention."""
-        return any(f.severity in (Severity.ILL, Severity.TIP) for f in self.findings)
+    troubles: tuple[Finding, ...]
+    """Findings here that ask for attention."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +63,7 @@ class CheckupView:
     anchor: str
     checkup: Checkup
     verdict: str
+    circumstances: str
     ill: int
     tips: int
     totals: Totals
@@ -73,6 +72,14 @@ class CheckupView:
     sites: tuple[SiteView, ...]
     anchors: dict[str, str]
     gradient_svg: str | None
+    gradient_note: str
+    """What to say where there is no picture of gradients."""
+    zero_gradients: bool
+
+    @property
+    def opened(self) -> bool:
+        """Say whether the details of troubled sites start open: not where they are many."""
+        return sum(bool(site.troubles) for site in self.sites) <= 6
 
 
 def render_html(checkups: Checkup | Sequence[Checkup]) -> str:
@@ -87,7 +94,6 @@ def render_html(checkups: Checkup | Sequence[Checkup]) -> str:
         views=views,
         heading=heading(several),
         comparison=comparison(several) if len(several) > 1 else "",
-        no_gradient=NO_GRADIENT,
     )
 
 
@@ -108,6 +114,7 @@ def _checkup_view(anchor: str, checkup: Checkup) -> CheckupView:
         anchor=anchor,
         checkup=checkup,
         verdict=verdict(checkup),
+        circumstances=circumstances(checkup),
         ill=counted(checkup, Severity.ILL),
         tips=counted(checkup, Severity.TIP),
         totals=totals(checkup),
@@ -116,6 +123,8 @@ def _checkup_view(anchor: str, checkup: Checkup) -> CheckupView:
         sites=sites,
         anchors={site.record.site.name: site.anchor for site in sites},
         gradient_svg=charts.gradient_chart(records),
+        gradient_note=gradient_note(records),
+        zero_gradients=any(r.gradient is not None and r.gradient.rms == 0 for r in records),
     )
 
 
@@ -134,7 +143,11 @@ def _site_view(prefix: str, number: int, record: SiteRecord, checkup: Checkup) -
         strip=strip_of(record, charts.CELLS) if has_units(record) else None,
         strip_svg=charts.strip_chart(record),
         distribution_svg=charts.distribution_chart(record),
-        findings=tuple(f for f in checkup.findings if f.site == record.site.name),
+        troubles=tuple(
+            finding
+            for finding in checkup.findings
+            if finding.site == record.site.name and finding.severity in PROMINENT
+        ),
     )
 
 
@@ -152,6 +165,12 @@ def _environment() -> Environment:
         is_text = isinstance(value, str) and not isinstance(value, Markup)
         return words.plain(str(value)) if is_text else value
 
+    def code_spans(text: str) -> Markup:
+        """Set what stands between backticks as code, all of it escaped."""
+        parts = re.split(r"`([^`\n]+)`", words.plain(text))
+        spans = (Markup("<code>{}</code>") if i % 2 else Markup("{}") for i in range(len(parts)))
+        return Markup("").join(s.format(part) for s, part in zip(spans, parts, strict=True))
+
     environment = Environment(
         loader=PackageLoader("relucid.report"),
         autoescape=True,
@@ -162,4 +181,5 @@ def _environment() -> Environment:
     )
     for name in ("amount", "figure", "percent", "plural", "spans", "in_words"):
         environment.filters[name] = getattr(words, name)
+    environment.filters["code_spans"] = code_spans
     return environment

@@ -9,7 +9,7 @@ import numpy as np
 
 from relucid.errors import RecordError
 from relucid.records import Checkup, Finding, Severity, SiteRecord
-from relucid.report.words import in_words, listed, one_line, plural
+from relucid.report.words import figure, in_words, listed, one_line, plural
 
 ORDER = (
     Severity.ILL,
@@ -20,10 +20,6 @@ ORDER = (
 )
 PROMINENT = (Severity.ILL, Severity.TIP, Severity.UNOBSERVED)
 BORN = {"nan": "NaN", "inf": "Infinity"}
-NO_GRADIENT = (
-    "No gradient was recorded. Pass a loss to see where gradients fade or grow: "
-    "relucid.checkup(model, data, loss=loss)."
-)
 
 
 @dataclass(frozen=True)
@@ -77,6 +73,20 @@ def verdict(checkup: Checkup) -> str:
     return f"Found {listed(found)}{checks}."
 
 
+def circumstances(checkup: Checkup) -> str:
+    """Return in a sentence what was examined, on what and how."""
+    seen = checkup.observation
+    samples = plural(seen.samples, "sample")
+    batches = f"{seen.batches:,} {'batch' if seen.batches == 1 else 'batches'}"
+    # The description of the data often gives the number already.
+    count = "" if samples in checkup.data else f": {samples} in {batches}"
+    loss = "" if seen.loss is None else f", mean loss {figure(seen.loss)}"
+    return (
+        f"{one_line(seen.model)}, {plural(seen.parameters, 'parameter')}, examined in "
+        f"{seen.mode} mode on {one_line(checkup.data)}{count}{loss}."
+    )
+
+
 def heading(checkups: Sequence[Checkup]) -> str:
     """Return the title of a report over these checkups."""
     if len(checkups) == 1:
@@ -88,7 +98,7 @@ def comparison(checkups: Sequence[Checkup]) -> str:
     """Return a sentence that says how each of several networks came out."""
     words = {
         Severity.ILL: "is ill",
-        Severity.TIP: "has no illness, only tips",
+        Severity.TIP: "has only tips",
         Severity.WELL: "is well",
     }
     parts = [f"“{one_line(checkup.title)}” {words[checkup.worst()]}" for checkup in checkups]
@@ -112,6 +122,22 @@ def totals(checkup: Checkup) -> Totals:
         first_gradient=gradients[0] if gradients else None,
         last_gradient=gradients[-1] if gradients else None,
     )
+
+
+def gradient_note(records: Sequence[SiteRecord]) -> str:
+    """Return what to say of gradients in place of a picture, empty where there is one to draw."""
+    sizes = [record.gradient.rms for record in records if record.gradient is not None]
+    if not sizes:
+        return (
+            "No gradient was recorded. Pass a loss to see where gradients fade or grow: "
+            "relucid.checkup(model, data, loss=loss)."
+        )
+    finite = [size for size in sizes if np.isfinite(size)]
+    if not finite:
+        return "Every recorded gradient is NaN or infinite, so there is nothing to draw."
+    if not any(finite):
+        return "The gradient is exactly 0 at every site: no layer before them can learn."
+    return ""
 
 
 def in_order(checkup: Checkup) -> list[SiteRecord]:

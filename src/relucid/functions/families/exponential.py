@@ -86,9 +86,13 @@ def celu(m: Any, x: Any, alpha: Any) -> Any:
     return m.where(x > 0, x, alpha * m.expm1(m.minimum(x, 0.0) / alpha))
 
 
+def softplus_definition(m: Any, x: Any, beta: Any, threshold: Any) -> Any:
+    return m.where(beta * x > threshold, x, m.log(1.0 + m.exp(beta * x)) / beta)
+
+
 def softplus_derivative(m: Any, x: Any, beta: Any, threshold: Any) -> Any:
     decay = m.exp_product(-beta, m.abs(x))
-    smooth = m.where(x >= 0, 1.0, decay) / (1.0 + decay)
+    smooth = m.where(x > 0, 1.0, decay) / (1.0 + decay)
     return m.where(beta * x > threshold, 1.0, smooth)
 
 
@@ -99,6 +103,7 @@ def softplus_derivative(m: Any, x: Any, beta: Any, threshold: Any) -> Any:
         "threshold": real(math.inf, "above this value of beta*x the function is x itself"),
     },
     derivative=softplus_derivative,
+    definition=softplus_definition,
     kinks=lambda beta, threshold: (Kink(threshold / beta, _softplus_slope(threshold)),),
     source="Dugas et al. 2001, NIPS 13",
     cures="The kink of ReLU, where a smooth positive function is needed (variances, rates).",
@@ -121,7 +126,7 @@ def _softplus_slope(threshold: float) -> float:
 
 def squareplus_derivative(m: Any, x: Any, b: Any) -> Any:
     root = m.hypot(x, m.sqrt(b))
-    falling = 0.5 * b / (root + m.abs(x)) / root
+    falling = 0.25 * b / (0.5 * root + 0.5 * m.abs(x)) / root
     rising = 0.5 + 0.5 * (m.minimum(x, 1e30) / m.minimum(root, 1e30))
     return m.where(x > 0, rising, falling)
 
@@ -130,6 +135,7 @@ def squareplus_derivative(m: Any, x: Any, b: Any) -> Any:
     family=FAMILY,
     parameters={"b": positive(4.0, "width of the bend around 0; the value there is sqrt(b)/2")},
     derivative=squareplus_derivative,
+    definition=lambda m, x, b: (x + m.sqrt(x * x + b)) / 2.0,
     source="Barron 2021, arXiv:2112.11687",
     cures="The cost of softplus: only a square root.",
     costs="Approaches its asymptotes slowly (as 1/x), so far units still leak a little.",
@@ -137,7 +143,7 @@ def squareplus_derivative(m: Any, x: Any, b: Any) -> Any:
 def squareplus(m: Any, x: Any, b: Any) -> Any:
     """A smooth ReLU made of a square root: (x + sqrt(x**2 + b)) / 2."""
     root = m.hypot(x, m.sqrt(b))
-    return m.where(x > 0, 0.5 * x + 0.5 * root, 0.5 * b / (root + m.abs(x)))
+    return m.where(x > 0, 0.5 * x + 0.5 * root, 0.25 * b / (0.5 * root + 0.5 * m.abs(x)))
 
 
 def logsigmoid_derivative(m: Any, x: Any) -> Any:
@@ -147,6 +153,7 @@ def logsigmoid_derivative(m: Any, x: Any) -> Any:
 @activation(
     family=FAMILY,
     derivative=logsigmoid_derivative,
+    definition=lambda m, x: m.log(m.sigmoid(x)),
     aliases=("log_sigmoid",),
     source="PyTorch nn.LogSigmoid; it is -softplus(-x)",
     cures="log(sigmoid(x)) in a loss, which is -inf in floating point where sigmoid is 0.",

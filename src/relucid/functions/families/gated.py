@@ -1,7 +1,8 @@
 """Self-gated functions: x times a gate that opens with x.
 
-All of them fall to zero exponentially on the left, where the gate alone would be subnormal long
-before the product is. Their formulas therefore use the square root of the exponential twice.
+All of them fall to zero exponentially on the left, where the gate alone is subnormal before the
+product is. Their formulas therefore take the exponential as a power and a scale
+(:meth:`relucid.functions.words.Words.decay`).
 """
 
 from __future__ import annotations
@@ -16,27 +17,51 @@ from relucid.functions.registry import register
 FAMILY = "gated"
 
 
+def clip(m: Any, x: Any, reach: float) -> Any:
+    """x brought to at most ``reach`` in magnitude, beyond which the function no longer changes.
+
+    It keeps infinity out of products with 0.
+    """
+    return m.maximum(m.minimum(x, reach), -reach)
+
+
+def gated(m: Any, x: Any, right: Any, power: Any, scale: Any) -> Any:
+    """x * sigmoid(v), where power * scale = exp(-abs(v)) and ``right`` says whether v > 0."""
+    shut = m.where(power > 0, x * power, -0.0) * scale
+    return m.where(right, x, shut) / (1.0 + power * scale)
+
+
+def gated_derivative(m: Any, pull: Any, right: Any, power: Any, scale: Any) -> Any:
+    """Its derivative s(v) * (1 + pull * s(-v)), where pull = x * dv/dx."""
+    decay = power * scale
+    below = 1.0 + decay
+    above = m.where(right, below + pull * decay, (below + pull) * power * scale)
+    return above / (below * below)
+
+
+def silu_gate(m: Any, x: Any, beta: Any) -> tuple[Any, Any, Any]:
+    """Whether beta*x > 0, and exp(-abs(beta*x)) as a power and a scale."""
+    finite = clip(m, x, 3e38)
+    right = beta * finite > 0
+    return (right, *m.decay(beta, m.where(right, -finite, finite)))
+
+
 def silu_derivative(m: Any, x: Any, beta: Any) -> Any:
-    half = m.exp_product(-0.5 * beta, x * m.sign(x * beta) * m.sign(beta))
-    decay = half * half
-    gate = 1.0 / (1.0 + decay)
-    bounded = m.maximum(m.minimum(beta * x, 1e4), -1e4)
-    right = gate + bounded * decay * gate * gate
-    left = ((1.0 + bounded * gate) * half) * (half * gate)
-    return m.where(beta * x >= 0, right, left)
+    pull = clip(m, beta * clip(m, x, 3e38), 1e4)
+    return gated_derivative(m, pull, *silu_gate(m, x, beta))
 
 
 def silu_beta_derivative(m: Any, x: Any, beta: Any) -> Any:
-    half = m.exp_product(-0.5 * beta, x * m.sign(x * beta) * m.sign(beta))
-    gate = 1.0 / (1.0 + half * half)
-    pulled = m.maximum(m.minimum(x, 1e15), -1e15) * half
-    return (pulled * gate) * (pulled * gate)
+    _, power, scale = silu_gate(m, x, beta)
+    below = 1.0 + power * scale
+    return m.where(power > 0, x * power * x, 0.0) * scale / (below * below)
 
 
 @activation(
     family=FAMILY,
     parameters={"beta": real(1.0, "sharpness of the gate: large beta approaches ReLU")},
     derivative=silu_derivative,
+    definition=lambda m, x, beta: x * m.sigmoid(beta * x),
     partials={"beta": silu_beta_derivative},
     aliases=("swish", "sigmoid_linear_unit"),
     source="Elfwing et al. 2017, arXiv:1702.03118; with beta, Ramachandran et al. 2017, "
@@ -48,10 +73,7 @@ def silu_beta_derivative(m: Any, x: Any, beta: Any) -> Any:
 )
 def silu(m: Any, x: Any, beta: Any) -> Any:
     """The input times its own sigmoid."""
-    half = m.exp_product(-0.5 * beta, x * m.sign(x * beta) * m.sign(beta))
-    gate = 1.0 / (1.0 + half * half)
-    left = m.where(half > 0, m.maximum(x, -1e37) * half, -0.0) * (half * gate)
-    return m.where(beta * x >= 0, x * gate, left)
+    return gated(m, x, *silu_gate(m, x, beta))
 
 
 quick_gelu = register(
@@ -69,16 +91,16 @@ quick_gelu = register(
 
 
 def gelu_derivative(m: Any, x: Any) -> Any:
-    decay = m.normal_decay(x)
-    bounded = m.maximum(m.minimum(x, 1e4), -1e4)
-    pull = m.normal_tail(bounded) - m.abs(bounded) / m.sqrt(2.0 * m.pi)
-    below = (pull * decay) * decay
+    power, scale = m.normal_decay(x)
+    size = m.minimum(m.abs(x), 1e4)
+    below = (m.normal_tail(size) - size / m.sqrt(2.0 * m.pi)) * power * scale
     return m.where(x > 0, 1.0 - below, below)
 
 
 @activation(
     family=FAMILY,
     derivative=gelu_derivative,
+    definition=lambda m, x: x * (1.0 + m.erf(x / m.sqrt(2.0))) / 2.0,
     aliases=("gelu_exact", "gelu_erf", "gaussian_error_linear_unit"),
     source="Hendrycks and Gimpel 2016, arXiv:1606.08415",
     cures="ReLU's kink and dead units; the usual choice in transformers.",
@@ -89,25 +111,28 @@ def gelu_derivative(m: Any, x: Any) -> Any:
 )
 def gelu(m: Any, x: Any) -> Any:
     """The input times the probability that a standard normal number is below it."""
-    decay = m.normal_decay(x)
-    bounded = m.maximum(x, -1e4)
-    below = (bounded * m.normal_tail(x) * decay) * decay
-    return m.where(x > 0, x - m.minimum(x, 1e4) * m.normal_tail(x) * decay * decay, below)
+    power, scale = m.normal_decay(x)
+    bounded = clip(m, x, 1e4)
+    below = bounded * m.normal_tail(bounded) * power * scale
+    return m.where(x > 0, x - below, below)
+
+
+def gelu_tanh_definition(m: Any, x: Any) -> Any:
+    u = m.sqrt(2.0 / m.pi) * (x + 0.044715 * x * x * x)
+    return x * (1.0 + m.tanh(u)) / 2.0
 
 
 def gelu_tanh_derivative(m: Any, x: Any) -> Any:
-    half = m.gelu_decay(x)
-    decay = half * half
-    gate = 1.0 / (1.0 + decay)
-    bounded = m.minimum(m.abs(x), 1e4)
-    rate = 2.0 * m.sqrt(2.0 / m.pi) * (1.0 + 0.134145 * bounded * bounded)
-    left = ((1.0 - bounded * rate * gate) * half) * (half * gate)
-    return m.where(x > 0, gate + bounded * rate * gate * half * (half * gate), left)
+    bounded = clip(m, x, 1e4)
+    rate = m.sqrt(8.0 / m.pi)
+    pull = bounded * (rate + 0.134145 * rate * (bounded * bounded))
+    return gated_derivative(m, pull, x > 0, *m.gelu_decay(x))
 
 
 @activation(
     family=FAMILY,
     derivative=gelu_tanh_derivative,
+    definition=gelu_tanh_definition,
     aliases=("gelu_new", "gelu_pytorch_tanh", "gelu_approximate"),
     source="Hendrycks and Gimpel 2016, arXiv:1606.08415, section 2",
     cures="The cost of GELU's error function; GPT-2's and BERT's original code use it.",
@@ -117,27 +142,33 @@ def gelu_tanh_derivative(m: Any, x: Any) -> Any:
 )
 def gelu_tanh(m: Any, x: Any) -> Any:
     """GELU with tanh in place of the error function."""
-    half = m.gelu_decay(x)
-    gate = 1.0 / (1.0 + half * half)
-    left = (m.maximum(x, -1e4) * half) * (half * gate)
-    return m.where(x > 0, x * gate, left)
+    return gated(m, x, x > 0, *m.gelu_decay(x))
+
+
+def mish_fraction(decay: Any) -> tuple[Any, Any, Any, Any]:
+    """tanh(softplus(x)) from exp(-abs(x)): numerator and denominator for x > 0, and for x < 0.
+
+    For x < 0 the numerator is to be multiplied by exp(x).
+    """
+    right, left = 1.0 + 2.0 * decay, 2.0 + decay
+    return right, right + 2.0 * (decay * decay), left, 2.0 + decay * left
 
 
 def mish_derivative(m: Any, x: Any) -> Any:
-    half = m.exp(-0.5 * m.abs(x))
-    decay = half * half
-    bounded = m.minimum(m.abs(x), 1e4)
-    # Numerator and denominator over exp(3x) for x > 0, and over exp(x) for x < 0.
-    above = 1.0 + decay * (4.0 + decay * ((6.0 + 4.0 * bounded) + decay * 4.0 * (1.0 + bounded)))
-    square = 1.0 + 2.0 * decay * (1.0 + decay)
-    below = 4.0 * (1.0 - bounded) + decay * ((6.0 - 4.0 * bounded) + decay * (4.0 + decay))
-    base = 2.0 + decay * (2.0 + decay)
-    return m.where(x > 0, above / square / square, (below * half) * (half / base / base))
+    bounded = clip(m, x, 1e4)
+    power, scale = m.decay(-1.0, m.abs(bounded))
+    decay = power * scale
+    right, right_base, left, left_base = mish_fraction(decay)
+    pull = 4.0 * bounded * (1.0 + decay)
+    above = (right + pull * (decay * decay) / right_base) / right_base
+    below = (left + pull / left_base) / left_base * power * scale
+    return m.where(x > 0, above, below)
 
 
 @activation(
     family=FAMILY,
     derivative=mish_derivative,
+    definition=lambda m, x: x * m.tanh(m.log(1.0 + m.exp(x))),
     source="Misra 2019, arXiv:1908.08681",
     cures="As SiLU, with a gate tanh(softplus(x)) that opens a little faster.",
     costs="The dearest of the common functions where it is not fused; dips to -0.309.",
@@ -146,15 +177,14 @@ def mish_derivative(m: Any, x: Any) -> Any:
 )
 def mish(m: Any, x: Any) -> Any:
     """The input times tanh(softplus(x))."""
-    half = m.exp(-0.5 * m.abs(x))
-    decay = half * half
-    above = (1.0 + 2.0 * decay) / (1.0 + 2.0 * decay * (1.0 + decay))
-    below = (decay + 2.0) / (2.0 + decay * (2.0 + decay))
-    return m.where(x > 0, x * above, (m.maximum(x, -1e4) * half) * (half * below))
+    power, scale = m.decay(-1.0, m.abs(x))
+    right, right_base, left, left_base = mish_fraction(power * scale)
+    shut = m.where(power > 0, x * power, -0.0) * scale
+    return m.where(x > 0, x * (right / right_base), shut * (left / left_base))
 
 
 def hardswish_derivative(m: Any, x: Any) -> Any:
-    return m.where(x < -3.0, 0.0, m.where(x <= 3.0, x / 3.0 + 0.5, 1.0))
+    return m.where(x < -3.0, 0.0, m.where(x <= 3.0, (2.0 * x + 3.0) / 6.0, 1.0))
 
 
 @activation(

@@ -52,6 +52,11 @@ def relu(m: Any, x: Any) -> Any:
     return m.where(x < 0, 0.0, x)
 
 
+def leak(m: Any, x: Any, slope: Any) -> Any:
+    """slope * x, which is 0 for slope 0 even at minus infinity."""
+    return m.where((x < 0) & (slope == 0), 0.0, slope * x)
+
+
 def leaky_relu_derivative(m: Any, x: Any, negative_slope: Any) -> Any:
     return m.where(x > 0, 1.0, negative_slope)
 
@@ -74,7 +79,7 @@ def leaky_relu_slope_derivative(m: Any, x: Any, negative_slope: Any) -> Any:
 )
 def leaky_relu(m: Any, x: Any, negative_slope: Any) -> Any:
     """Keep a small slope below zero instead of none."""
-    return m.where(x > 0, x, negative_slope * x)
+    return m.where(x > 0, x, leak(m, x, negative_slope))
 
 
 prelu = register(
@@ -102,7 +107,7 @@ def rrelu_derivative(m: Any, x: Any, lower: Any, upper: Any) -> Any:
         "lower": real(1.0 / 8.0, "least slope for x < 0"),
         "upper": real(1.0 / 3.0, "greatest slope for x < 0"),
     },
-    constraint="lower <= upper",
+    rising=("lower", "upper"),
     derivative=rrelu_derivative,
     kinks=lambda lower, upper: (Kink(0.0, (lower + upper) / 2.0),),
     saves="mask",
@@ -114,7 +119,7 @@ def rrelu_derivative(m: Any, x: Any, lower: Any, upper: Any) -> Any:
 )
 def rrelu(m: Any, x: Any, lower: Any, upper: Any) -> Any:
     """Leaky ReLU whose slope is drawn anew for each element in training, and its mean after."""
-    return m.where(x > 0, x, (lower + upper) / 2.0 * x)
+    return m.where(x > 0, x, leak(m, x, (lower + upper) / 2.0))
 
 
 def hardtanh_derivative(m: Any, x: Any, min_val: Any, max_val: Any) -> Any:
@@ -127,7 +132,7 @@ def hardtanh_derivative(m: Any, x: Any, min_val: Any, max_val: Any) -> Any:
         "min_val": real(-1.0, "lower clip"),
         "max_val": real(1.0, "upper clip"),
     },
-    constraint="min_val < max_val",
+    rising=("min_val", "max_val"),
     derivative=hardtanh_derivative,
     kinks=lambda min_val, max_val: (Kink(min_val, 0.0), Kink(max_val, 0.0)),
     saves="mask",
@@ -229,7 +234,7 @@ thresholded_relu = register(
 
 
 def hardshrink_derivative(m: Any, x: Any, lambd: Any) -> Any:
-    return m.where(m.abs(x) > lambd, 1.0, 0.0)
+    return m.where((m.abs(x) > lambd) | (lambd == 0), 1.0, 0.0)
 
 
 def shrink_kinks(lambd: float) -> tuple[Kink, ...]:

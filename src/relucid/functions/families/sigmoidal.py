@@ -13,8 +13,7 @@ FAMILY = "sigmoidal"
 
 def sigmoid_derivative(m: Any, x: Any) -> Any:
     decay = m.exp(-m.abs(x))
-    share = 1.0 / (1.0 + decay)
-    return decay * share * share
+    return decay / ((1.0 + decay) * (1.0 + decay))
 
 
 @activation(
@@ -34,9 +33,9 @@ def sigmoid(m: Any, x: Any) -> Any:
 
 
 def tanh_derivative(m: Any, x: Any) -> Any:
-    decay = m.exp(-m.abs(x))
-    share = 2.0 * decay / (1.0 + decay * decay)
-    return share * share
+    power, scale = m.decay(-2.0, m.abs(x))
+    below = 1.0 + power * scale
+    return 4.0 * power / (below * below) * scale
 
 
 @activation(
@@ -54,13 +53,14 @@ def tanh(m: Any, x: Any) -> Any:
 
 
 def softsign_derivative(m: Any, x: Any) -> Any:
-    share = 1.0 / (1.0 + m.abs(x))
-    return share * share
+    reach = 1.0 + m.abs(x)
+    return 1.0 / reach / reach
 
 
 @activation(
     family=FAMILY,
     derivative=softsign_derivative,
+    definition=lambda m, x: x / (1.0 + m.abs(x)),
     seams=(0.0,),
     source="Bergstra et al. 2009, Quadratic Polynomials Learn Better Image Features",
     cures="Tanh's hard saturation: the tails fall as 1/x**2 instead of exponentially.",
@@ -112,10 +112,9 @@ def penalized_tanh(m: Any, x: Any, slope: Any) -> Any:
 
 
 def arctan_derivative(m: Any, x: Any) -> Any:
-    bounded = m.minimum(m.abs(x), 1e30)
-    inverse = 1.0 / m.maximum(bounded, 1.0)
+    inverse = 1.0 / m.maximum(m.abs(x), 1.0)
     far = inverse * (inverse / (1.0 + inverse * inverse))
-    near = m.minimum(bounded, 1.0)
+    near = m.minimum(m.abs(x), 1.0)
     return m.where(m.abs(x) > 1.0, far, 1.0 / (1.0 + near * near))
 
 

@@ -26,6 +26,7 @@ glu = register(
 reglu = register(
     glu.member(
         "reglu",
+        class_name="ReGLU",
         gate=relu,
         source=SHAZEER,
         summary="A value times the ReLU of a gate.",
@@ -35,6 +36,7 @@ reglu = register(
 geglu = register(
     glu.member(
         "geglu",
+        class_name="GEGLU",
         gate=gelu,
         source=SHAZEER,
         summary="A value times the GELU of a gate.",
@@ -44,6 +46,7 @@ geglu = register(
 swiglu = register(
     glu.member(
         "swiglu",
+        class_name="SwiGLU",
         gate=silu,
         source=SHAZEER,
         summary="A value times the SiLU of a gate.",

@@ -155,7 +155,7 @@ maxout = register(
         formula=maxout_formula,
         forward_product=maxout_forward,
         backward_product=maxout_backward,
-        parameters={"pieces": Parameter(2.0, low=1.0, doc="neighbours of which one is passed on")},
+        parameters={"pieces": Parameter(2.0, low=1.0, whole=True, doc="neighbours of which one is passed on")},
         source="Goodfellow et al. 2013, arXiv:1302.4389",
         summary="The largest of every few neighbours along an axis.",
         cures="The choice of an activation: with enough pieces it forms any convex function. Never "

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from relucid.probes.chunk import Chunk
 from relucid.probes.counters.totals import Totals
+from relucid.probes.rows import Comparison, Rows
+
+FIRES: Comparison = ("gt", 0.0)
 
 
 class Firing:
     """Elements with z > 0, and samples in which a unit fired at least once."""
 
+    comparisons: tuple[Comparison, ...] = (FIRES,)
+
     def __init__(self) -> None:
         self._totals = Totals()
 
-    def count(self, z: Chunk) -> None:
-        """Count one chunk."""
-        rows = z.above(0.0)
-        fired = z.per_unit(rows)
-        self._totals.add("fired", fired)
-        self._totals.add("samples", fired if z.positions == 1 else (rows > 0).sum(0))
+    def count(self, z: Rows) -> None:
+        """Count one call."""
+        fired = z.counts[FIRES]
+        self._totals.add_rows("fired", fired)
+        self._totals.add_rows("samples", fired if z.positions == 1 else fired > 0)
 
     def fields(self, units: int) -> dict[str, Any]:
         """Return the record's fields."""

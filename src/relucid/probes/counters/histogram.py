@@ -9,12 +9,13 @@ from torch import Tensor
 
 from relucid.functions import Activation, Elementwise
 from relucid.probes.counters.totals import Totals
+from relucid.probes.rows import wide
 from relucid.records import Histogram
 
 BINS = 64
 MARGIN = 0.1
 """How much wider than the first batch the range is, on each side, as a share of its width."""
-SAMPLE = 1 << 16
+SAMPLE = 1 << 13
 """At most about this many values of a call are sorted into bins: a picture needs no more, and
 binning is the dearest of all counts."""
 
@@ -35,11 +36,8 @@ class HistogramCounter:
             self._fix_range(values)
         low = self._low.to(values.device)  # type: ignore[union-attr]  # fixed just above
         place = (values - low) / self._width.to(values.device)
-        number = place.isfinite()
-        bins = torch.where(number, place.floor(), -2.0).clamp(-2, BINS).to(torch.int64) + 2
-        bins = torch.where(values.isposinf(), BINS + 2, bins)
-        bins = torch.where(values.isneginf(), 1, bins)
-        self._totals.add("bins", _tally(bins, BINS + 3))
+        bins = place.floor().clamp(-1, BINS).nan_to_num(-2.0) + 2  # NaN, below, bins, above
+        self._totals.add("bins", _tally(bins.to(torch.int64), BINS + 3))
 
     def _fix_range(self, values: Tensor) -> None:
         finite = torch.where(values.isfinite(), values, 0.0)
@@ -69,7 +67,7 @@ def _sample(z: Tensor) -> Tensor:
     step = -(-flat.numel() // SAMPLE)
     step += step > 1 and step % 2 == 0  # odd: an even step would favour some channels
     values = flat[:: max(step, 1)]
-    return values if values.dtype == torch.float64 else values.float()
+    return values.to(wide(values))
 
 
 def _tally(bins: Tensor, size: int) -> Tensor:

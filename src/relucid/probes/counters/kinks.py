@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from relucid.functions import Activation, Elementwise
-from relucid.probes.chunk import Chunk
 from relucid.probes.counters.totals import Totals
+from relucid.probes.rows import Comparison, Rows
 
 
 class Kinks:
@@ -16,14 +16,14 @@ class Kinks:
     """
 
     def __init__(self, activation: Activation | None) -> None:
-        known = isinstance(activation, Elementwise)
-        self._kinks = tuple(kink.at for kink in activation.kinks) if known else ()
+        kinks = activation.kinks if isinstance(activation, Elementwise) else ()
+        self.comparisons: tuple[Comparison, ...] = tuple(("eq", kink.at) for kink in kinks)
         self._totals = Totals()
 
-    def count(self, z: Chunk) -> None:
-        """Count one chunk."""
-        for at in self._kinks:
-            self._totals.add("hits", z.per_unit(z.equal(at)).sum())
+    def count(self, z: Rows) -> None:
+        """Count one call."""
+        for key in self.comparisons:
+            self._totals.add_rows("hits", z.counts[key].reshape(-1, 1))
 
     def fields(self, units: int) -> dict[str, Any]:
         """Return the record's field."""

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from relucid.probes.chunk import Chunk
 from relucid.probes.counters.totals import Totals
+from relucid.probes.rows import Rows
 
 
 class Nonfinite:
-    """NaN and infinite values. Minus infinity is left out where it masks (softmax)."""
+    """NaN and infinite values."""
 
-    def __init__(self, masks: bool) -> None:
-        self._masks = masks
+    def __init__(self) -> None:
         self._totals = Totals()
 
-    def count(self, chunk: Chunk) -> None:
-        """Count one chunk."""
-        if not chunk.finite:
-            self._totals.add("nonfinite", self._bad(chunk.values).sum())
+    def count(self, rows: Rows) -> None:
+        """Count one call."""
+        nonfinite = rows.nonfinite()
+        if nonfinite is not None:
+            self._totals.add("nonfinite", nonfinite)
+
+    def count_vectors(self, values: Tensor) -> None:
+        """Count one call of a function of vectors, where minus infinity is a mask (softmax)."""
+        if values.device.type != "cpu" or not bool(values.sum().isfinite()):
+            self._totals.add("nonfinite", (values.isnan() | values.isposinf()).sum())
 
     def total(self) -> int:
         """Read the count."""
         return self._totals.count("nonfinite")
-
-    def _bad(self, values: Tensor) -> Tensor:
-        if self._masks:
-            return values.isnan() | values.isposinf()
-        return ~values.isfinite()

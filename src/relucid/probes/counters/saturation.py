@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from relucid.functions import Activation
-from relucid.probes.chunk import Chunk
 from relucid.probes.counters.totals import Totals
 from relucid.probes.flat import flat_regions
+from relucid.probes.rows import Comparison, Rows
 
 
 class Saturation:
@@ -23,23 +23,25 @@ class Saturation:
 
     def __init__(self, activation: Activation | None) -> None:
         self._regions = () if activation is None else flat_regions(activation)
+        lows: list[Comparison] = [("ge", low) for low, _ in self._regions if low != -math.inf]
+        highs: list[Comparison] = [("gt", high) for _, high in self._regions if high != math.inf]
+        self.comparisons: tuple[Comparison, ...] = (*lows, *highs)
         self._totals = Totals()
 
-    def count(self, z: Chunk) -> None:
-        """Count one chunk."""
+    def count(self, z: Rows) -> None:
+        """Count one call."""
         for low, high in self._regions:
-            self._totals.add("saturated", z.per_unit(_inside(z, low, high)))
+            self._totals.add_rows("saturated", _inside(z, low, high))
 
     def fields(self, units: int) -> dict[str, Any]:
         """Return the record's fields."""
         return {"saturated": self._totals.counts("saturated", units)}
 
 
-def _inside(z: Chunk, low: float, high: float) -> Tensor:
+def _inside(z: Rows, low: float, high: float) -> Tensor:
     """Count low <= z <= high: (samples, units)."""
-    reached = z.numbers() if low == -math.inf else z.at_least(low)
-    passed = 0.0 if high == math.inf else z.above(high)
-    inside = reached - passed
+    reached = z.numbers if low == -math.inf else z.counts["ge", low]
+    inside = reached if high == math.inf else reached - z.counts["gt", high]
     if isinstance(inside, Tensor):
         return inside
-    return torch.full((z.samples, z.units), inside, device=z.values.device)
+    return torch.full((z.samples, z.units), inside, device=z.sums.device)

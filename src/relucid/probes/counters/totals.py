@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from relucid.probes.rows import wide
 
 
 class Totals:
@@ -18,11 +19,13 @@ class Totals:
     def __init__(self) -> None:
         self._held: dict[str, Tensor] = {}
 
+    def add_rows(self, name: str, rows: Tensor) -> None:
+        """Add counts of shape (samples, units), which may be written as reals."""
+        self._add(name, rows.to(wide(rows)).sum(0).long())
+
     def add(self, name: str, amount: Tensor) -> None:
         """Add a tensor of counts (any integer type) or of reals."""
-        amount = amount.detach().to(wide(amount))
-        held = self._held.get(name)
-        self._held[name] = amount if held is None else held + amount.to(held.device)
+        self._add(name, amount.to(wide(amount)))
 
     def counts(self, name: str, size: int) -> NDArray[np.int64]:
         """Read int64 counts; zeros where nothing was added."""
@@ -40,9 +43,6 @@ class Totals:
         """Read one count."""
         return int(self.counts(name, 1)[0])
 
-
-def wide(values: Tensor) -> torch.dtype:
-    """The widest type for sums of these values: int64, float64, or float32 on Apple's GPUs."""
-    if not values.is_floating_point():
-        return torch.int64
-    return torch.float32 if values.device.type == "mps" else torch.float64
+    def _add(self, name: str, amount: Tensor) -> None:
+        held = self._held.get(name)
+        self._held[name] = amount if held is None else held + amount.to(held.device)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from relucid.records import Histogram
+from relucid.report.charts.drawing import FIRE, QUIET, Row
 
 BINS = 64
 
@@ -23,23 +24,18 @@ class Density:
     quartiles: tuple[float, float, float]
 
     @property
-    def domain(self) -> tuple[float, float]:
-        """The lowest and highest edge."""
-        return self.edges[0], self.edges[-1]
-
-    @property
     def holds_zero(self) -> bool:
         """Say whether zero lies within the drawn part."""
         return self.edges[0] < 0 < self.edges[-1]
 
-    def bars(self) -> list[dict[str, object]]:
+    def bars(self) -> list[Row]:
         """Return one row a bin, coloured by the side of zero on which it lies."""
         return [
             {
                 "low": low,
                 "high": high,
                 "height": height,
-                "colour": "var(--fire)" if low + high > 0 else "var(--quiet)",
+                "colour": FIRE if low + high > 0 else QUIET,
             }
             for low, high, height in zip(self.edges, self.edges[1:], self.heights, strict=False)
             if height > 0

@@ -1,0 +1,100 @@
+"""Prescriptions that several rules share. Their code runs as it stands.
+
+It speaks of ``model``, a ``torch.nn.Module``, and ``optimizer``, any ``torch.optim.Optimizer``.
+It names no site, so that a report shows it once for all sites that need it.
+"""
+
+from __future__ import annotations
+
+from relucid.records import Prescription
+
+LOWER_LEARNING_RATE = Prescription(
+    "Train again with a learning rate 10 times smaller: steps that are too large push units out "
+    "of their working range for good.",
+    'for group in optimizer.param_groups:\n    group["lr"] /= 10',
+    "lower_learning_rate",
+)
+
+RIGHT_GAIN = Prescription(
+    "Start again from weights that are scaled to the activation of each layer, so that signals "
+    "and gradients keep their size through the depth.",
+    "import relucid\n\nrelucid.nn.init_(model)",
+    "right_gain",
+)
+
+CLIP_GRADIENTS = Prescription(
+    "Clip the gradient's norm between backward() and step(), so that a single step cannot throw "
+    "the weights far away.",
+    "import torch\n\ntorch.nn.utils.clip_grad_norm_(model.parameters(), max_norm=1.0)",
+    "clip_gradients",
+)
+
+NORMALISE = Prescription(
+    "Put a normalisation between each linear layer and its activation: it brings the "
+    "pre-activations back to a mean near 0 and a deviation near 1. Make the optimizer after this "
+    "change, since the normalisations have weights too.",
+    """\
+from torch import nn
+
+for path, layer in list(model.named_modules())[1:]:
+    if isinstance(layer, nn.Linear):
+        norm = nn.LayerNorm(layer.out_features)
+    elif isinstance(layer, nn.Conv2d):
+        norm = nn.BatchNorm2d(layer.out_channels)
+    else:
+        continue
+    model.set_submodule(path, nn.Sequential(layer, norm))""",
+    "add_normalisation",
+)
+
+REINITIALISE = Prescription(
+    "Start again from fresh weights with this layer's right gain and zero bias, or look for the "
+    "step that drove the biases so far below zero. Freshly drawn ReLU units fire for about half "
+    "of the samples.",
+    "import relucid\n\nrelucid.nn.init_(model)",
+    "reinitialise_dead",
+)
+
+
+def swap(old: str, new: str, why: str) -> Prescription:
+    """Replace every module of class ``torch.nn.<old>`` by the catalogue's ``new``."""
+    return Prescription(
+        f"Replace {old} by {new}: {why}. Where the model calls a function instead of a module "
+        f'(`F.relu(x)`), call `relucid.get("{new}")(x)` there.',
+        f"""\
+import torch
+
+import relucid
+
+for path, module in list(model.named_modules())[1:]:
+    if isinstance(module, torch.nn.{old}):
+        model.set_submodule(path, relucid.nn.make("{new}"))""",
+        "swap_activation",
+    )
+
+
+MODULES = {
+    "relu": "ReLU",
+    "relu6": "ReLU6",
+    "hardswish": "Hardswish",
+    "hardsigmoid": "Hardsigmoid",
+    "hardtanh": "Hardtanh",
+    "sigmoid": "Sigmoid",
+    "tanh": "Tanh",
+    "softsign": "Softsign",
+    "threshold": "Threshold",
+    "hardshrink": "Hardshrink",
+    "softshrink": "Softshrink",
+    "softplus": "Softplus",
+    "gelu": "GELU",
+    "silu": "SiLU",
+    "elu": "ELU",
+    "leaky_relu": "LeakyReLU",
+}
+"""torch.nn's class for names of the catalogue."""
+
+
+def swap_at(activation: str, new: str, why: str) -> tuple[Prescription, ...]:
+    """Return :func:`swap` for a site's function, or nothing where torch.nn has no class for it."""
+    old = MODULES.get(activation)
+    return () if old is None else (swap(old, new, why),)

@@ -1,0 +1,132 @@
+"""Units that give exactly 0 on all of the data.
+
+**Measured.** For activations with an interval of exact zeros (the ReLU family, hard swish,
+shrinkage): the units whose output is 0, where the function is flat, on every element of every
+sample. With n independent samples a unit that never fired fires for less than 1 - 0.05**(1/n)
+of all samples, about 3/n, with 95% confidence: dead is always *dead on this data*
+(Voita et al. 2023, arXiv:2309.04827; Hu et al. 2016, arXiv:1607.03250, count the same zeros as
+APoZ = 1). A unit that still gets a gradient is not dead. Functions without exact zeros (GELU,
+SiLU, ELU, tanh) are not judged here; see dormant_units and saturation.
+
+**Why it harms.** A dead unit adds nothing to the output, and since its derivative is 0 its
+weights get no gradient: it cannot come back by training. A few are usual in a healthy ReLU
+network, and harmless; many mean that the network has fewer units than it pays for.
+
+**Two causes.** Units pushed below zero are dead and few others are always on. But deep in a
+plain network the signals of different samples grow alike (Poole et al. 2016, arXiv:1606.05340),
+and then each unit is the same for all of them: by the toss of a coin, dead or always on. So a
+layer is ill only if more of its units are dead than a fair coin would make of all that are one
+or the other (a sign test); else it is a tip, with other advice where the two balance.
+
+**What to do.** Units die by steps that are too large, by unscaled inputs, or by an unlucky
+start. Lower the learning rate, start from the right gain, or use a function with a slope below
+zero. Where signals have grown alike, a normalisation or skip connections keep them apart. Units
+that stay dead can be removed without changing the output on this data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from relucid.diagnose.evidence import heads_by_chance, never_seen
+from relucid.diagnose.facts import function_of, has_exact_zeros
+from relucid.diagnose.hurdles import Hurdles, in_order, silent
+from relucid.diagnose.remedies import LOWER_LEARNING_RATE, NORMALISE, RIGHT_GAIN, swap_at
+from relucid.diagnose.threshold import Threshold, Thresholds
+from relucid.diagnose.verdict import Verdict, unless_few
+from relucid.diagnose.words import counted, of_units, percent
+from relucid.records import Finding, Observation, Prescription, SiteRecord
+
+TITLE = "Dead units"
+
+SHARE = Threshold(
+    0.4,
+    "share of a layer's units above which dead ones are an illness",
+    "the share that Stanford's CS231n notes name for a learning rate that is too high; small "
+    "ReLU networks that had learned digits well had up to 0.33",
+)
+CHANCE = Threshold(
+    0.01,
+    "probability by chance, below which dead units are called more than the always-on ones",
+    "our choice: with no unit always on it takes seven dead ones",
+)
+TIP_SHARE = Threshold(
+    0.05,
+    "share of a layer's units above which dead ones are worth a tip",
+    "our choice: single dead units are usual in healthy ReLU networks; 0 reports each",
+)
+MINIMUM_SAMPLES = Threshold(
+    100,
+    "samples needed to call units dead",
+    "from here on a silent unit fires for less than 3% of samples, with 95% confidence",
+)
+
+_verdict = Verdict("dead_units")
+
+
+def examine(observation: Observation, thresholds: Thresholds) -> Iterator[Finding]:
+    """Judge the units of each site."""
+    hurdles = Hurdles(observation)
+    for record in in_order(observation):
+        reason = hurdles.why(record) or _no_dead(record)
+        if reason is not None:
+            yield _verdict.not_applicable(record, reason)
+        else:
+            yield _judge(record, thresholds)
+
+
+def _no_dead(record: SiteRecord) -> str | None:
+    function = function_of(record)
+    if function is None:
+        return f"relucid has no declaration of {record.site.activation}"
+    if not has_exact_zeros(function):
+        return f"{function.name} has no interval of exact zeros, so its units always get a gradient"
+    if silent(record).all():
+        return "the whole layer is dead, as rule dead_layer reports"
+    return None
+
+
+def _judge(record: SiteRecord, thresholds: Thresholds) -> Finding:
+    dead = silent(record)
+    if record.gradient is not None:
+        dead &= record.gradient.absolute == 0.0
+    share, on = float(dead.mean()), record.fired == record.elements
+    by_chance = heads_by_chance(int(dead.sum()), int(on.sum()))
+    ill = share > thresholds[SHARE] and by_chance < thresholds[CHANCE]
+    bound = percent(never_seen(record.samples))
+    numbers: dict[str, Any] = {
+        "units": tuple(np.flatnonzero(dead).tolist()),
+        "measured": share,
+        "threshold": thresholds[SHARE if ill else TIP_SHARE],
+        "quantity": "share of dead units",
+        "confidence": f"a unit that never fired fires for less than {bound} of samples, at 95%",
+    }
+    title = of_units(int(dead.sum()), record, "dead")
+    if share <= thresholds[TIP_SHARE]:
+        meaning = "A few dead units are usual in a healthy network, and none is better still."
+        return _verdict.well(record, title, meaning, **numbers)
+    if ill or share > 2.0 * on.mean():
+        say = _verdict.ill if ill else _verdict.tip
+        finding = say(record, title, _pushed(record), prescriptions=_cures(record), **numbers)
+        return unless_few(finding, thresholds[MINIMUM_SAMPLES])
+    meaning = (
+        "Nearly as many units of this layer are always on: the samples look alike to it, so that "
+        "each unit says the same about all of them."
+    )
+    return _verdict.tip(record, title, meaning, prescriptions=(NORMALISE, RIGHT_GAIN), **numbers)
+
+
+def _pushed(record: SiteRecord) -> str:
+    return (
+        f"These units give 0 for each of {counted(record.samples, 'sample')}: they add nothing "
+        "to the output, and no gradient reaches their weights, so training cannot bring them back."
+    )
+
+
+def _cures(record: SiteRecord) -> tuple[Prescription, ...]:
+    slope = "a small slope below zero lets a gradient through, so that units can come back"
+    leaky = swap_at(record.site.activation, "leaky_relu", slope)
+    return (LOWER_LEARNING_RATE, RIGHT_GAIN, *leaky)

@@ -1,0 +1,175 @@
+"""Contradictions between what a declaration says and what follows from its formula."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import mpmath
+import sympy
+
+from relucid.functions.elementwise import Elementwise
+from relucid.functions.symbolic.atoms import Expr, X, textbook
+from relucid.functions.symbolic.differentiate import differentiate
+from relucid.functions.symbolic.direction import evaluator
+from relucid.functions.symbolic.pieces import pieces
+from relucid.functions.symbolic.trace import trace
+from relucid.functions.symbolic.view import SymbolicView, symbolic_view, symbols_of
+
+_DIGITS = 80
+_TOLERANCE = mpmath.mpf(10) ** -40
+_POINTS = (-17.3, -6.1, -3.7, -2.2, -1.3, -0.71, -0.31, -0.043, 0.019, 0.27, 0.83, 1.9, 4.4, 9.7)
+_EXACT = 1e-9
+
+
+def check_declaration(activation: Elementwise) -> list[str]:
+    """Compare a declaration, at its present parameters, with what its formula implies.
+
+    The formula as texts print it, the derivative and the declared partial derivatives are
+    compared at points of every piece to 40 digits; kinks, seams, limits, direction and what is
+    saved for backward exactly. Returns a sentence for each contradiction; an empty list means
+    that the declaration is right. Raises :class:`~relucid.errors.DeclarationError` where the
+    formula is not symbolic.
+    """
+    view = symbolic_view(activation)
+    with mpmath.workdps(_DIGITS):
+        found = [*_formulas(activation, view), *_partials(activation, view)]
+    found += [*_kinks(activation, view), *_seams(activation, view), *_limits(activation, view)]
+    return [*found, *_direction(activation, view), *_saved(activation, view)]
+
+
+def _formulas(activation: Elementwise, view: SymbolicView) -> Iterator[str]:
+    given, _ = symbols_of(activation)
+    if activation.definition is not None:
+        accurate = textbook(trace(activation.formula, given))
+        yield from _compare(view, "definition", accurate, [b.piece.expression for b in view.branches])
+    slope = textbook(trace(activation.slope, given))
+    yield from _compare(view, "declared derivative", slope, [b.derivative for b in view.branches])
+
+
+def _partials(activation: Elementwise, view: SymbolicView) -> Iterator[str]:
+    given, _ = symbols_of(activation)
+    for name, partial in activation.partials.items():
+        derived = [
+            textbook(differentiate(b.piece.expression, given[name])) for b in view.branches
+        ]
+        declared = textbook(trace(partial, given))
+        yield from _compare(view, f"declared derivative by {name}", declared, derived)
+
+
+def _compare(
+    view: SymbolicView, what: str, declared: Expr, derived: Iterable[Expr]
+) -> Iterator[str]:
+    """Compare an expression of all x with one expression a branch, at points of each branch."""
+    right = [(branch.piece, evaluator(e, view.numbers)) for branch, e in zip(view.branches, derived, strict=True)]
+    for piece in pieces(declared, view.numbers):
+        left = evaluator(piece.expression, view.numbers)
+        for own, expected in right:
+            for x in _inside(piece, own):
+                a, b = left(x), expected(x)
+                if abs(a - b) > _TOLERANCE * max(1, abs(b)):
+                    yield (
+                        f"the {what} of {view.activation.name} is {float(a):.6g} at x = {x:g}, and "
+                        f"its formula gives {float(b):.6g}"
+                    )
+                    return
+
+
+def _inside(*intervals: Any) -> list[float]:
+    """Points common to all intervals, off their ends."""
+    low = max((p.low.at for p in intervals if p.low), default=-math.inf)
+    high = min((p.high.at for p in intervals if p.high), default=math.inf)
+    if math.isfinite(low) and math.isfinite(high):
+        return [low + (high - low) * k / 8 for k in range(1, 8)] if low < high else []
+    start = low if math.isfinite(low) else high if math.isfinite(high) else 0.0
+    return [x for x in (*_POINTS, *(start + p for p in _POINTS)) if low < x < high and abs(x) < 1e3]
+
+
+def _kinks(activation: Elementwise, view: SymbolicView) -> Iterator[str]:
+    name, declared = activation.name, {kink.at: kink.derivative for kink in activation.kinks}
+    for meeting in view.kinks:
+        if not any(_same(meeting.joint.at, at) for at in declared):
+            left, right = view.number(meeting.slope_left), view.number(meeting.slope_right)
+            yield (
+                f"{name} has a kink at {meeting.joint.at:g} that is not declared: the "
+                f"{'value jumps' if meeting.jump == 'value' else 'derivative jumps'} there (slope "
+                f"{left:g} on the left, {right:g} on the right)"
+            )
+    for at, used in declared.items():
+        meeting = next((m for m in view.kinks if _same(m.joint.at, at)), None)
+        if meeting is None:
+            yield f"{name} declares a kink at {at:g}, and its derivative does not jump there"
+            continue
+        sides = sorted((view.number(meeting.slope_left), view.number(meeting.slope_right)))
+        if not sides[0] - _EXACT <= used <= sides[1] + _EXACT:
+            yield (
+                f"{name} uses the derivative {used:g} at its kink at {at:g}, which is not between "
+                f"the slopes {sides[0]:g} and {sides[1]:g} beside it"
+            )
+        if not _same(float(activation.derivative(at)), used):
+            yield (
+                f"{name} declares the derivative {used:g} at its kink at {at:g}, and its derivative "
+                f"formula gives {float(activation.derivative(at)):g}"
+            )
+
+
+def _seams(activation: Elementwise, view: SymbolicView) -> Iterator[str]:
+    kinks = [kink.at for kink in activation.kinks]
+    found = [meeting.joint.at for meeting in view.seams]
+    for at in found:
+        if not any(_same(at, seam) for seam in activation.seams):
+            yield f"the second derivative of {activation.name} jumps at {at:g}, which is no declared seam"
+    for seam in activation.seams:
+        if not any(_same(seam, at) for at in (*found, *kinks)) and not _smooth_here(view, seam):
+            yield f"{activation.name} declares a seam at {seam:g}, where no pieces meet"
+
+
+def _smooth_here(view: SymbolicView, seam: float) -> bool:
+    """Whether pieces that meet here happen to be one function for the present parameters."""
+    return any(_same(seam, meeting.joint.at) for meeting in view.meetings)
+
+
+def _limits(activation: Elementwise, view: SymbolicView) -> Iterator[str]:
+    facts = (
+        ("value", activation.limits, view.limits),
+        ("derivative", activation.derivative_limits, view.derivative_limits),
+    )
+    for what, computed, derived in facts:
+        for side, have, expect in zip(("minus", "plus"), computed, derived, strict=True):
+            if expect is not sympy.nan and not _same(have, float(expect)):
+                yield (
+                    f"the {what} of {activation.name} at {side} infinity is {have:g}, and the "
+                    f"limit is {float(expect):g}"
+                )
+
+
+def _direction(activation: Elementwise, view: SymbolicView) -> Iterator[str]:
+    directions = {stretch.direction for stretch in view.direction}
+    for meeting in view.kinks:
+        step = view.number(meeting.value_right) - view.number(meeting.value_left)
+        directions |= {"rising"} if step > _EXACT else {"falling"} if step < -_EXACT else set()
+    words = {"rising": "increasing", "falling": "decreasing"}
+    moving = directions - {"constant"}
+    expected = "none" if len(moving) == 2 else words[moving.pop()] if moving else "constant"
+    if activation.monotone != expected:
+        yield f"{activation.name} is said to be monotone: {activation.monotone}, and is: {expected}"
+
+
+def _saved(activation: Elementwise, view: SymbolicView) -> Iterator[str]:
+    """What backward keeps must be enough for the derivative."""
+    slopes = {branch.derivative for branch in view.branches}
+    if activation.saves == "input":
+        return
+    room = 1 if activation.saves == "nothing" else 2
+    if any(slope.has(X) for slope in slopes) or len(slopes) > room:
+        yield (
+            f"{activation.name} saves {activation.saves} for backward, which cannot tell its "
+            f"derivatives {', '.join(map(str, slopes))} apart"
+        )
+
+
+def _same(a: float, b: float) -> bool:
+    return a == b or math.isclose(a, b, rel_tol=_EXACT, abs_tol=_EXACT)
+
+

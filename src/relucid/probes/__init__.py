@@ -1,0 +1,7 @@
+"""Find every activation call of any model, and count on it."""
+
+from relucid.probes.birth import find_birth
+from relucid.probes.observe import observe
+from relucid.probes.probe import Probe, watch
+
+__all__ = ["Probe", "find_birth", "observe", "watch"]

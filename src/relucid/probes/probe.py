@@ -1,0 +1,271 @@
+"""Watching a model: a hook on the outermost module, and everything else only while it samples."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from types import FrameType, TracebackType
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.utils.hooks import RemovableHandle
+
+from relucid.errors import ModelError, ParameterError
+from relucid.probes.book import Book
+from relucid.probes.finder import Finder
+from relucid.probes.recognise import is_activation_module
+from relucid.probes.walk import Paths
+from relucid.records import Birth, Observation, Unobserved
+
+
+def watch(model: nn.Module, every: int = 1, *, gradients: bool = True, scaler: Any = None) -> Probe:
+    """Count on every activation of a model, unmodified, while it is used as usual.
+
+    ``with relucid.watch(model, every=10) as probe: train()``, or ``start`` and ``remove``. Of
+    the passes (calls of ``model``) the first and then each ``every``-th is sampled; between
+    samples nothing but one hook is on the model, and after ``remove`` nothing at all. Outputs
+    and gradients stay the same to the last bit; only where PyTorch would take the fused path of
+    ``nn.TransformerEncoderLayer`` in inference, sampled passes take the ordinary one.
+
+    ``gradients`` also counts the loss's gradient at each pre-activation, when the backward pass
+    reaches it. ``scaler`` is the ``torch.amp.GradScaler`` in use, if any: its factor is divided
+    out.
+
+    Raises :class:`~relucid.errors.ModelError` for anything but an ``nn.Module``, and
+    :class:`~relucid.errors.ParameterError` for an ``every`` that is no positive whole number.
+    """
+    return Probe(model, every, gradients=gradients, scaler=scaler)
+
+
+class Probe:
+    """A watch over one model. :func:`watch` makes it."""
+
+    def __init__(
+        self, model: nn.Module, every: int = 1, *, gradients: bool = True, scaler: Any = None
+    ) -> None:
+        check_model(model)
+        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+            raise ParameterError(f"every must be a whole number of at least 1, not {every!r}")
+        self._model, self._every, self._scaler = model, every, scaler
+        self._paths = Paths(model)
+        self._book = Book(gradients)
+        self._finder = Finder(self._paths, self._book)
+        self._passes = self._sampled = self._samples = 0
+        self._modes: set[bool] = set()
+        self._hook: RemovableHandle | None = None
+        self._pass: _Pass | None = None
+
+    def start(self) -> Self:
+        """Begin to watch. Does nothing if it has begun."""
+        if self._hook is None:
+            self._hook = self._model.register_forward_pre_hook(_Root(self), with_kwargs=True)
+        return self
+
+    def remove(self) -> None:
+        """Stop watching and leave no trace on the model. What was counted stays readable."""
+        if self._pass is not None:
+            self._pass.end(None)
+        self._pass = None
+        if self._hook is not None:
+            self._hook.remove()
+        self._hook = None
+        self._book.hooks.remove()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.remove()
+
+    def records(self, *, loss: float | None = None, births: tuple[Birth, ...] = ()) -> Observation:
+        """Read what was counted so far. ``loss`` and ``births`` are passed into the record."""
+        return Observation(
+            model=type(self._model).__name__,
+            parameters=sum(p.numel() for p in self._model.parameters() if not is_lazy(p)),
+            mode=self._mode(),
+            batches=self._sampled,
+            samples=self._samples,
+            loss=loss,
+            sites=self._book.records(),
+            unobserved=tuple(self._unobserved()),
+            births=births,
+            versions=_versions(),
+        )
+
+    def nonfinite(self) -> int:
+        """Read how many NaN and infinite values the sites have seen so far."""
+        return self._book.nonfinite()
+
+    def enter_pass(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Called before each forward of the outermost module."""
+        if torch.compiler.is_compiling() or torch.jit.is_tracing():
+            return
+        if self._pass is not None:
+            if self._pass.nested():
+                return
+            self._pass.end(None)
+        number, self._passes = self._passes, self._passes + 1
+        if number % self._every == 0:
+            self._sample(args, kwargs)
+
+    def _sample(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        batch = batch_size(args, kwargs)
+        if not self._modes:
+            self._modes.update(module.training for module in self._model.modules())
+        self._modes.add(self._model.training)
+        self._sampled += 1
+        self._samples += batch or 0
+        self._book.begin_pass(batch, torch.is_grad_enabled())
+        if self._scaler is not None:
+            self._book.hooks.scale = float(self._scaler.get_scale())
+        self._pass = _Pass(self._model, self._finder, args, kwargs)
+
+    def _mode(self) -> Literal["eval", "train", "mixed"]:
+        modes = self._modes or {self._model.training}
+        if len(modes) > 1:
+            return "mixed"
+        return "train" if True in modes else "eval"
+
+    def _unobserved(self) -> Iterator[Unobserved]:
+        for path, reason in self._paths.opaque.items():
+            yield Unobserved(path or type(self._model).__name__, reason)
+        for name, reason in self._book.unobserved.items():
+            yield Unobserved(name, reason)
+        observed = self._book.paths() | set(self._book.unobserved)
+        hidden = tuple(f"{path}." if path else "" for path in self._paths.opaque)
+        for place in self._paths.places.values():
+            if not is_activation_module(place.module) or place.path in observed:
+                continue
+            if not place.path.startswith(hidden):
+                yield Unobserved(place.path or "activation", self._why_silent(place.path))
+
+    def _why_silent(self, path: str) -> str:
+        if self._sampled and path in self._finder.walk.called:
+            return "called without a tensor of real numbers"
+        return f"never called in the {self._sampled} passes that were watched"
+
+
+class _Pass:
+    """One sampled pass: what was changed for it, to be undone at its end."""
+
+    def __init__(
+        self, model: nn.Module, finder: Finder, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> None:
+        self.thread, self.depth = threading.get_ident(), 0
+        self._root: FrameType | None = _frame_of_call()
+        self._finder = finder
+        self._fused = torch.backends.mha.get_fastpath_enabled()
+        self._ended = False
+        self._hook = model.register_forward_hook(self._leave, always_call=True)
+        try:
+            torch.backends.mha.set_fastpath_enabled(False)
+            finder.start(args, kwargs)
+        except BaseException:
+            self.end(None)
+            raise
+
+    def end(self, output: Any) -> None:
+        """Undo everything. Safe to call twice."""
+        if self._ended:
+            return
+        self._ended, self._root = True, None
+        self._hook.remove()
+        torch.backends.mha.set_fastpath_enabled(self._fused)
+        self._finder.stop(output)
+
+    def nested(self) -> bool:
+        """Whether the model is being called while this pass runs: by itself, or by a thread.
+
+        A pass that an interrupt (Ctrl-C) broke off has not ended, but is no longer running: its
+        call of the model is not on the stack any more.
+        """
+        if self._ended:
+            return False
+        if threading.get_ident() != self.thread:
+            return True
+        inside = self._inside()
+        self.depth += inside
+        return inside
+
+    def _inside(self) -> bool:
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and frame is not self._root:
+            frame = frame.f_back
+        return frame is not None
+
+    def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
+        if threading.get_ident() != self.thread or torch.compiler.is_compiling():
+            return
+        if self.depth:
+            self.depth -= 1
+        else:
+            self.end(output)
+
+
+def _frame_of_call() -> FrameType | None:
+    """The frame of ``Module.__call__`` that runs the hooks of the outermost module."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code is not _Root.__call__.__code__:
+        frame = frame.f_back
+    return None if frame is None else frame.f_back
+
+
+class _Root:
+    """The one hook between samples. A copy of the model gets one that does nothing."""
+
+    def __init__(self, probe: Probe) -> None:
+        self._probe = probe
+
+    def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._probe.enter_pass(args, kwargs)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return _no_longer_watched
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _stand_in, ()
+
+
+def _no_longer_watched(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Stand in for the hook in copies and pickles of a watched model."""
+
+
+def _stand_in() -> Any:
+    return _no_longer_watched
+
+
+def check_model(model: Any) -> None:
+    """Raise :class:`~relucid.errors.ModelError` unless this is a module."""
+    if not isinstance(model, nn.Module):
+        hint = "an instance, not the class" if isinstance(model, type) else "a torch.nn.Module"
+        raise ModelError(f"the model must be {hint}, and this is {model!r:.80}")
+
+
+def batch_size(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int | None:
+    """Length of axis 0 of the first tensor that the model was called with."""
+    for value in (*args, *kwargs.values()):
+        if isinstance(value, Tensor) and value.ndim > 0:
+            return value.shape[0]
+        if isinstance(value, tuple | list):
+            inner = batch_size(tuple(value), {})
+            if inner is not None:
+                return inner
+    return None
+
+
+def _versions() -> dict[str, str]:
+    try:
+        own = metadata.version("relucid")
+    except metadata.PackageNotFoundError:
+        own = "unknown"
+    return {"relucid": own, "torch": torch.__version__, "python": platform.python_version()}

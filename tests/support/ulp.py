@@ -1,0 +1,129 @@
+"""Samples of inputs, and distances between results and the truth in units in the last place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+
+from support.cases import Case
+from support.fast import fast
+
+BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+@dataclass(frozen=True)
+class Worst:
+    """The largest error in units in the last place, and the input that has it."""
+
+    ulp: float
+    at: float
+
+
+def joints(case: Case) -> list[float]:
+    """Kinks, seams and zero: where formulas change."""
+    activation = case.activation
+    return sorted({0.0, *(k.at for k in activation.kinks), *activation.seams})
+
+
+@cache
+def roots(case_name: str, parameters: tuple[tuple[str, float], ...]) -> tuple[float, ...]:
+    """Where the derivative crosses zero continuously."""
+    case = Case(case_name, dict(parameters))
+
+    def slope(x: float) -> float:
+        return float(fast(case, "derivative", x))
+
+    grid = np.linspace(-30.0, 30.0, 60_011)
+    signs = np.sign(fast(case, "derivative", grid))
+    crossings = np.flatnonzero(signs[1:] * signs[:-1] < 0)
+    found = [brentq(slope, grid[i], grid[i + 1], xtol=1e-14) for i in crossings]
+    return tuple(root for root in found if abs(slope(root)) < 1e-9)
+
+
+def all16(dtype: Any) -> NDArray[Any]:
+    """Every value of a 16-bit type."""
+    return np.arange(1 << 16, dtype=np.uint16).view(dtype)
+
+
+def finite16(dtype: Any) -> NDArray[Any]:
+    """Every finite value of a 16-bit type."""
+    bits = np.arange(1 << 16, dtype=np.uint16)
+    exponent = 0x7F80 if np.dtype(dtype) == BFLOAT16 else 0x7C00
+    return bits[bits & exponent != exponent].view(dtype)
+
+
+def around(point: float, dtype: Any, width: int = 2) -> NDArray[Any]:
+    """A point and its neighbours in ``dtype``, on both sides."""
+    points = [np.array(point, dtype=dtype)]
+    for _ in range(width):
+        points = [
+            np.nextafter(points[0], np.array(-np.inf, dtype)),
+            *points,
+            np.nextafter(points[-1], np.array(np.inf, dtype)),
+        ]
+    return np.array(points, dtype=dtype)
+
+
+def sample32(case: Case, size: int, seed: int = 0) -> NDArray[np.float32]:
+    """Finite float32: random significands in every exponent of both signs, most where functions
+    bend (2**-12 to 2**8), and the neighbours of every joint."""
+    rng = np.random.default_rng(seed)
+    even = rng.integers(0, 1 << 23, size // 2, dtype=np.uint32)
+    exponents = np.arange(size // 2, dtype=np.uint32) % (2 * 255)
+    even |= (exponents % 255 << 23) | (exponents // 255 << 31)
+    bend = rng.integers((127 - 12) << 23, (127 + 8) << 23, size - size // 2, dtype=np.uint32)
+    bend[::2] |= 1 << 31
+    near = [around(j, np.float32, 40) for j in joints(case)]
+    return np.concatenate([np.concatenate([even, bend]).view(np.float32), *near])
+
+
+def sample64(case: Case, size: int, seed: int = 0) -> NDArray[np.float64]:
+    """Finite float64, drawn likewise."""
+    rng = np.random.default_rng(seed)
+    exponents = rng.integers(-1074, 1024, size // 3)
+    everywhere = np.ldexp(rng.uniform(0.5, 1.0, size // 3), exponents)
+    bend = np.exp2(rng.uniform(-12, 8, size // 3))
+    wide = np.concatenate([everywhere, bend]) * rng.choice([-1.0, 1.0], 2 * (size // 3))
+    uniform = rng.uniform(-45.0, 45.0, size // 3)
+    return np.concatenate([wide, uniform, *(around(j, np.float64) for j in joints(case))])
+
+
+def ulps(result: Any, truth: Any, low: Any, dtype: Any) -> NDArray[np.float64]:
+    """abs(result - truth) over the spacing of ``dtype`` at the truth, which is truth + low.
+
+    0 where the truth is not a normal number of ``dtype``: what is due there is in the tests of
+    specials. A result that is not finite where the truth is has an infinite error.
+    """
+    limits = np.finfo(dtype)
+    with np.errstate(all="ignore"):
+        size = np.abs(truth)
+        normal = (size >= limits.tiny) & (size <= limits.max)
+        exponent = np.frexp(np.where(normal, size, 1.0))[1]
+        error = np.abs((np.asarray(result, np.float64) - truth) - low)
+        error = np.ldexp(error, limits.nmant + 1 - exponent)
+    error = np.where(np.isfinite(error), error, np.inf)
+    return np.where(normal, error, 0.0)
+
+
+def root_distance(case: Case, which: str, points: Any) -> NDArray[np.float64]:
+    """Distance to the nearest root of the derivative, infinite for values."""
+    distance = np.full(np.shape(points), np.inf)
+    if which == "derivative":
+        for root in roots(case.name, tuple(case.parameters.items())):
+            distance = np.minimum(distance, np.abs(np.asarray(points, np.float64) - root))
+    return distance
+
+
+def root_size(case: Case) -> float:
+    """Distance of the farthest root of the derivative from 0."""
+    return max(map(abs, roots(case.name, tuple(case.parameters.items()))), default=0.0)
+
+
+def worst(errors: NDArray[np.float64], points: Any) -> Worst:
+    """The largest error and where it is."""
+    i = int(np.argmax(errors))
+    return Worst(float(errors[i]), float(points[i]))
