@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
 from support.bounds import (
     FLOAT32,
     FLOAT64,
@@ -27,7 +28,16 @@ from support.cases import ELEMENTWISE, Case
 from support.fast import fast, rounded16
 from support.routes import ROUTES
 from support.truth import exact
-from support.ulp import BFLOAT16, finite16, root_distance, root_size, sample32, sample64, ulps, worst
+from support.ulp import (
+    BFLOAT16,
+    finite16,
+    root_distance,
+    root_size,
+    sample32,
+    sample64,
+    ulps,
+    worst,
+)
 
 elementwise = pytest.mark.parametrize("case", ELEMENTWISE, ids=lambda case: case.id)
 each = pytest.mark.parametrize("which", ["value", "derivative"])
@@ -54,7 +64,9 @@ def test_float32_is_correctly_rounded(case: Case, which: str) -> None:
     points = _sample32(case.id)
     truth = fast(case, which, points)
     for route, evaluate in ROUTES.items():
-        found = worst(ulps(evaluate(case.activation, which, points), truth, 0.0, np.float32), points)
+        found = worst(
+            ulps(evaluate(case.activation, which, points), truth, 0.0, np.float32), points
+        )
         assert found.ulp <= FLOAT32, (route, found)
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from mpmath import mp, mpf
+
+from relucid.functions import catalogue
 from support.cases import CASES, ELEMENTWISE, Case
 from support.fast import UNCERTAINTY, fast
 from support.truth import PRECISION, TRUTHS, exact
 from support.ulp import root_distance, sample32
-
-from relucid.functions import catalogue
 
 elementwise = pytest.mark.parametrize("case", ELEMENTWISE, ids=lambda case: case.id)
 

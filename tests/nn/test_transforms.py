@@ -7,6 +7,7 @@ from support.modules import by_case, module_of
 from torch import nn
 from torch.autograd import forward_ad, gradcheck, gradgradcheck
 
+import relucid
 from relucid import nn as rnn
 from relucid.errors import DtypeError
 
@@ -131,6 +132,20 @@ def test_torch_func_transforms_agree_with_plain_autograd(case):
         torch.testing.assert_close(pushed, forward_ad.unpack_dual(dual).tangent)
     hessian = torch.func.hessian(total)(x[0])
     torch.testing.assert_close(hessian, torch.autograd.functional.hessian(total, x[0]))
+
+
+def test_compiled_gradients_are_the_declared_ones_at_a_kink():
+    module, x = rnn.make(relucid.get("relu").at_kink(0.5)), torch.zeros(3)
+    by_func = torch.compile(torch.func.grad(lambda v: module(v).sum()), backend="aot_eager")
+    _, by_autograd = value_and_gradient(torch.compile(lambda v: 0 + module(v), backend="eager"), x)
+    assert by_func(x).tolist() == [0.5] * 3
+    assert torch.equal(by_autograd, torch.linspace(0.25, 0.75, 3))
+
+
+def test_an_exported_program_holds_no_derivatives():
+    program = torch.export.export(rnn.ReLU(), (torch.randn(3),))
+    calls = [node.name for node in program.graph.nodes if node.op == "call_function"]
+    assert sum(name.startswith("where") for name in calls) == 2  # the formula, and NaN
 
 
 @pytest.mark.parametrize("transform", ["vmap", "grad", "jvp"])

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from support.calling import ConvNet, Mlp, Residual
 from torch import nn
 
 from relucid.functions import get
 from relucid.probes import watch
 from relucid.probes.flat import NEARLY_FLAT
+from support.calling import ConvNet, Mlp, Residual
 
 
 class Tap(nn.Module):

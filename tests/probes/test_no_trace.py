@@ -7,11 +7,12 @@ import pickle
 import pytest
 import torch
 import torch.nn.functional as F
-from support.calling import Checkpointed, ConvNet, Failing, Functional, Mlp, Residual
 from torch import nn
 
 from relucid.errors import ModelError, ParameterError
+from relucid.functions import bridge
 from relucid.probes import watch
+from support.calling import Checkpointed, ConvNet, Failing, Functional, Mlp, Residual
 
 
 def state(model):
@@ -158,11 +159,13 @@ def test_copies_and_pickles_of_a_watched_model_are_not_watched():
 
 
 def test_watching_twice_at_once():
-    model = Mlp()
+    """Also what the passes switch off for all of PyTorch is as before, whichever ends first."""
+    model, routes = Mlp(), bridge.torch_routes()
     with watch(model) as outer, watch(model, every=2) as inner:
         for _ in range(4):
             model(torch.randn(2, 6)).sum().backward()
     assert [p.records().sites[0].samples for p in (outer, inner)] == [8, 4]
+    assert bridge.torch_routes() is routes and torch.backends.mha.get_fastpath_enabled()
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
 
 

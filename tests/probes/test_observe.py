@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from support.calling import Checkpointed, ConvNet, Failing, Mlp
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from relucid.errors import DataError, LossError, ModelError
 from relucid.probes import observe
+from support.calling import Checkpointed, ConvNet, Failing, Mlp
 
 X, Y = torch.randn(20, 6), torch.randint(0, 3, (20,))
 
@@ -108,7 +108,7 @@ def test_everything_is_as_before(with_loss):
     model.body.norm.eval()
     model.drop.eval()
     model.body.fc.weight.requires_grad_(False)
-    first, rest = list(model.parameters())[0], list(model.parameters())[1:]
+    first, *rest = model.parameters()
     first.grad = torch.ones_like(first)
     grads = [p.grad for p in model.parameters()]
     flags = [m.training for m in model.modules()]

@@ -3,11 +3,12 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from support.aten_oracle import AtenOracle
-from support.calling import Checkpointed, ConvNet, Functional, Mlp, Residual
 from torch import nn
 
+import relucid
 from relucid.probes import watch
+from support.aten_oracle import AtenOracle
+from support.calling import Checkpointed, ConvNet, Functional, Mlp, Residual
 
 
 def sites_of(model, *args, **kwargs):
@@ -264,3 +265,36 @@ def test_vector_functions_have_no_units():
     assert names(record) == {"softmax": "softmax", "glu": "glu"}
     for one in record.sites:
         assert one.site.units == 0 and one.fired.size == 0 and one.nonfinite_in == 0
+
+
+class Declared(nn.Module):
+    """relucid's own modules and functions."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc, self.elu = nn.Linear(4, 4), relucid.nn.make("elu", alpha=0.5)
+        self.prelu = relucid.nn.make("prelu")
+        self.inplace = relucid.nn.make("silu", inplace=True)
+
+    def forward(self, x):
+        x = self.inplace(self.prelu(self.elu(self.fc(x))))
+        return relucid.get("softmax")(relucid.get("gelu")(x))
+
+
+def test_declared_modules_and_functions_are_sites():
+    """They run inside one autograd function, which no function mode sees into."""
+    model = Declared()
+    with watch(model) as probe:
+        model(torch.randn(5, 4)).square().sum().backward()
+    record = probe.records()
+    assert names(record) == {
+        **{"elu": "elu", "prelu": "prelu", "inplace": "silu"},
+        **{"gelu": "gelu", "softmax": "softmax"},
+    }
+    assert [s.site.kind for s in record.sites] == ["module"] * 3 + ["function"] * 2
+    assert record.sites[0].site.parameters == {"alpha": 0.5}
+    assert record.sites[3].site.source.startswith("tests/probes/test_sites.py:")
+    assert all(s.samples == 5 and s.gradient.batches == 1 for s in record.sites)
+    assert not record.unobserved
+    relucid.get("gelu")(torch.randn(3))
+    assert [s.samples for s in probe.records().sites] == [5] * 5

@@ -5,9 +5,9 @@ The witness is independent: it counts activation operators below PyTorch's Pytho
 
 import pytest
 import torch
-from support.aten_oracle import AtenOracle
 
 from relucid.probes import observe, watch
+from support.aten_oracle import AtenOracle
 
 transformers = pytest.importorskip("transformers")
 

@@ -27,7 +27,7 @@ class Spoiled:
     culprit: str
 
 
-NOTICED = 0.7
+NOTICED = 0.6
 """A spoiled row whose error falls below this part of its bound is to be taken off the list."""
 
 _PRODUCT = (

@@ -213,12 +213,8 @@ FAST: dict[str, Fast] = {
     "threshold": _threshold,
     "thresholded_relu": _threshold,
     "hardshrink": Fast(lambda x, lambd: np.where(np.abs(x) > lambd, x, 0.0), _passed),
-    "softshrink": Fast(
-        lambda x, lambd: np.sign(x) * np.maximum(np.abs(x) - lambd, 0.0), _passed
-    ),
-    "squared_relu": Fast(
-        lambda x: np.maximum(x, 0.0) ** 2, lambda x: 2.0 * np.maximum(x, 0.0)
-    ),
+    "softshrink": Fast(lambda x, lambd: np.sign(x) * np.maximum(np.abs(x) - lambd, 0.0), _passed),
+    "squared_relu": Fast(lambda x: np.maximum(x, 0.0) ** 2, lambda x: 2.0 * np.maximum(x, 0.0)),
     "elu": Fast(_elu, _elu_derivative),
     "selu": Fast(lambda x: _elu(x, **_SELU), lambda x: _elu_derivative(x, **_SELU)),
     "celu": Fast(

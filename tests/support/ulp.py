@@ -15,6 +15,8 @@ from support.cases import Case
 from support.fast import fast
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+
+
 @dataclass(frozen=True)
 class Worst:
     """The largest error in units in the last place, and the input that has it."""

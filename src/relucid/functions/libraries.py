@@ -36,6 +36,13 @@ class ArrayWords(Words):
         setattr(self, word, function)
         return function  # type: ignore[no-any-return]  # an array library is untyped here
 
+    def minimum(self, a: Any, b: Any) -> Any:
+        # NumPy's own may return either of 0.0 and -0.0, and the sign of zero is part of a result.
+        return self.where((a <= b) | (a != a), a, b)
+
+    def maximum(self, a: Any, b: Any) -> Any:
+        return self.where((a >= b) | (a != a), a, b)
+
     def max(self, x: Any, axis: int) -> Any:
         return self._namespace.max(x, axis=axis, keepdims=True)
 

@@ -31,6 +31,11 @@ class Vector(Activation):
     formula: Product = _undeclared
     forward_product: Product = _undeclared
     backward_product: Product = _undeclared
+    entry: Product | None = None
+    """``entry(m, x, i)``: output i, as a text prints it, for the card. Indices count from 1;
+    ``m.total``, ``m.delta``, ``m.largest`` and ``m.argmax`` speak of the whole vector."""
+    entry_derivative: Product | None = None
+    """``entry_derivative(m, x, y, i, j)``: the derivative of output i by input j."""
 
     kind: ClassVar[str] = "vector"
 

@@ -26,8 +26,8 @@ _INTEGERS = frozenset({torch.int8, torch.int16, torch.int32, torch.int64, torch.
 _FLOATS = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
 
 
-class _Elementwise(torch.autograd.Function):
-    """``activation(x)`` with the parameters called ``names`` as further tensors: for tracing."""
+class _ElementwiseEager(torch.autograd.Function):
+    """``activation(x)`` with the parameters called ``names`` as further tensors."""
 
     @staticmethod
     def forward(
@@ -53,8 +53,6 @@ class _Elementwise(torch.autograd.Function):
         ]
         return by_x, None, None, *by_learned
 
-
-class _ElementwiseEager(_Elementwise):
     @staticmethod
     def jvp(ctx: Any, tangent: Any, _: Any, __: Any, *tangents: Any) -> Any:
         x, *learned = ctx.saved_tensors
@@ -82,6 +80,32 @@ class _ElementwiseTransformed(_ElementwiseEager):
         x, ctx.activation, ctx.names, *learned = inputs
         ctx.save_for_backward(x, *learned)
         ctx.save_for_forward(x, *learned)
+
+
+class _Chained(torch.autograd.Function):
+    """``value``, with gradients ``slope`` to x and ``partials`` to the learned parameters.
+
+    For tracing. The formulas are evaluated outside, because with ``dynamic=True`` Dynamo (2.13)
+    fails on the second Function whose body uses the same global float.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, value: Tensor, x: Tensor, slope: Tensor, count: int, *tensors: Tensor
+    ) -> Any:
+        ctx.count = count
+        ctx.save_for_backward(slope, *tensors)
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        slope, *tensors = ctx.saved_tensors
+        learned, partials = tensors[: ctx.count], tensors[ctx.count :]
+        by_learned = [
+            _reduced(grad, partial, parameter)
+            for parameter, partial in zip(learned, partials, strict=True)
+        ]
+        return None, grad * slope, None, None, *by_learned, *(None for _ in partials)
 
 
 class _Vector(torch.autograd.Function):
@@ -135,8 +159,10 @@ class PlainRoute:
         _check_dtype(activation.name, x)
         tensors = {n: v for n, v in activation.values.items() if isinstance(v, Tensor)}
         tensors.update(learned or {})
-        function = _form(_Elementwise, _ElementwiseEager, _ElementwiseTransformed)
-        return function(x, activation, tuple(tensors), *tensors.values())
+        if torch.compiler.is_compiling():
+            return _traced(activation, x, tensors)
+        function = _ElementwiseTransformed if _transforms_active() else _ElementwiseEager
+        return _applied(function, x, activation, tuple(tensors), *tensors.values())
 
     def derivative(self, activation: Elementwise, x: Tensor) -> Tensor:
         """The declared derivative at each element, itself differentiable."""
@@ -148,22 +174,42 @@ class PlainRoute:
         _check_dtype(activation.name, tensors[0])
         if which != "formula":
             return _product(activation, which, axis, *tensors)
-        return _form(_Vector, _VectorEager, _VectorTransformed)(tensors[0], activation, axis)
+        if _is_exporting():
+            return _product(activation, which, axis, *tensors)
+        if torch.compiler.is_compiling():
+            return _applied(_Vector, tensors[0], activation, axis)
+        function = _VectorTransformed if _transforms_active() else _VectorEager
+        return _applied(function, tensors[0], activation, axis)
 
 
-def _form(traced: Any, eager: Any, transformed: Any) -> Callable[..., Tensor]:
-    """The ``apply`` of the Function that suits the present situation."""
-    if torch.compiler.is_compiling():
-        chosen = traced
-    else:
-        chosen = transformed if _transforms_active() else eager
-    return chosen.apply  # type: ignore[no-any-return]  # of three differing Functions
+def _traced(activation: Elementwise, x: Tensor, learned: dict[str, Tensor]) -> Tensor:
+    """Record value and derivatives side by side. An exported program holds values only."""
+    arguments = {**activation.arguments, **learned}
+    value = _evaluate(activation.formula, x, arguments)
+    if _is_exporting() or not _needs_gradient(x, *learned.values()):
+        return value
+    slope = _evaluate(activation.derivative_formula, x, arguments)
+    partials = [_partial(activation, name, x, arguments) for name in learned]
+    return _applied(_Chained, value, x, slope, len(learned), *learned.values(), *partials)
+
+
+def _applied(function: Any, *arguments: Any) -> Tensor:
+    value: Tensor = function.apply(*arguments)
+    return value
 
 
 # PyTorch offers no public question for this; without its answer the general form serves.
 _transforms_active: Callable[[], bool] = getattr(
     torch._C, "_are_functorch_transforms_active", lambda: True
 )
+
+
+# New in PyTorch 2.7.
+_is_exporting: Callable[[], bool] = getattr(torch.compiler, "is_exporting", lambda: False)
+
+
+def _needs_gradient(*tensors: Tensor) -> bool:
+    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
 
 def _arguments(

@@ -28,11 +28,7 @@ class TorchWords(Words):
 
     def __init__(self, dtype: torch.dtype) -> None:
         self.dtype = dtype
-
-    @property
-    def split_factor(self) -> float:
-        """2**27 + 1 or 2**12 + 1; a literal, since Dynamo would make an attribute a variable."""
-        return 134217729.0 if self.dtype == torch.float64 else 4097.0
+        self.split_factor = float(2 ** (27 if dtype == torch.float64 else 12) + 1)
 
     def where(self, condition: Any, a: Any, b: Any) -> Any:
         if not self.dtype.is_floating_point:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -32,13 +33,11 @@ class Arrangement:
             values = values.transpose(0, 1)
         axis = self.unit_axis + (not self.batched)
         if axis == values.ndim - 1:
-            return values.reshape(values.shape[0], -1, values.shape[-1]), 2
+            return values.reshape(_units_last(values)), 2
         moved = values.movedim(axis, -1)
-        if moved.is_contiguous():  # channels_last memory
-            return moved.reshape(moved.shape[0], -1, moved.shape[-1]), 2
-        if axis == 1:
-            return values.reshape(values.shape[0], values.shape[1], -1), 1
-        return moved.reshape(moved.shape[0], -1, moved.shape[-1]), 2
+        if axis != 1 or moved.is_contiguous():  # the latter is channels_last memory
+            return moved.reshape(_units_last(moved)), 2
+        return values.reshape(*values.shape[:2], math.prod(values.shape[2:])), 1
 
     def sample_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of one sample."""
@@ -72,3 +71,8 @@ def _unit_axis(ndim: int, origin: Origin | None) -> tuple[int, bool]:
     if from_end is not None and from_end <= ndim:
         return ndim - from_end, ndim > from_end
     return (1 if ndim >= 4 else ndim - 1), True
+
+
+def _units_last(values: Tensor) -> tuple[int, int, int]:
+    samples, *positions, units = values.shape
+    return samples, math.prod(positions), units

@@ -35,7 +35,7 @@ def _accumulate_and_restore(loss: Tensor, leaves: list[Tensor]) -> bool:
     try:
         for leaf, _ in held:
             leaf.grad = None
-        loss.backward()  # type: ignore[no-untyped-call]  # torch's own annotation is missing
+        loss.backward()
         return _finite(leaf.grad for leaf in leaves)
     finally:
         for leaf, gradient in held:
@@ -43,7 +43,7 @@ def _accumulate_and_restore(loss: Tensor, leaves: list[Tensor]) -> bool:
 
 
 def _graph(loss: Tensor) -> tuple[list[Tensor], bool]:
-    """The leaves that the loss depends on, and whether a reentrant checkpoint is among the nodes."""
+    """Return the leaves of the graph, and whether a reentrant checkpoint is in it."""
     nodes = list(_nodes(loss.grad_fn))
     leaves = [node.variable for node in nodes if hasattr(node, "variable")]
     return leaves, any("CheckpointFunctionBackward" in node.name() for node in nodes)

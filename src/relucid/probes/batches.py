@@ -26,7 +26,7 @@ class Batch:
         return model(*self.args, **self.kwargs)
 
     def tensors(self) -> list[Tensor]:
-        """The tensors among the inputs."""
+        """Return the tensors among the inputs."""
         return list(_tensors((self.args, self.kwargs)))
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> Batch:
@@ -84,7 +84,7 @@ def _is_one_batch(data: Any) -> bool:
 
 
 def _is_pair_of_arguments(data: tuple[Any, ...]) -> bool:
-    """``((a, b), None)`` and the like, not two batches."""
+    """Tell ``((a, b), None)`` and the like from two batches."""
     return len(data) == 2 and not isinstance(data[1], tuple | list | Mapping)
 
 
@@ -135,6 +135,7 @@ def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
 
 
 def described(value: Any) -> str:
+    """Name dtype, shape and device of a tensor, the type of anything else."""
     if isinstance(value, Tensor):
         dtype = str(value.dtype).removeprefix("torch.")
         return f"{dtype} tensor of shape {tuple(value.shape)} on {value.device}"
@@ -142,13 +143,13 @@ def described(value: Any) -> str:
 
 
 def differentiable(tensor: Tensor) -> Tensor:
-    """A copy through which gradients flow, and which the model may change in place."""
+    """Copy a tensor: gradients flow through the copy, and the model may change it in place."""
     if not tensor.is_floating_point():
         return ordinary(tensor)
     return tensor.detach().clone().requires_grad_().clone()
 
 
 def ordinary(tensor: Tensor) -> Tensor:
-    """The tensor, copied if it was made in inference mode, where nothing can be differentiated."""
+    """Copy a tensor of inference mode, which nothing could be differentiated with."""
     with torch.inference_mode(False):
         return tensor.clone() if tensor.is_inference() else tensor

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any, Literal
 
@@ -13,6 +12,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from relucid.probes.source import users_line
+from relucid.probes.trouble import Value, real_tensors, trouble
 from relucid.probes.undisturbed import undisturbed
 from relucid.probes.walk import Paths, Walk
 from relucid.records import Birth
@@ -20,7 +20,6 @@ from relucid.records import Birth
 LOSS = "(loss)"
 """Stands for the module where the loss function itself gives birth."""
 _UNINITIALISED = ("empty", "new_empty", "resize", "set_", "_efficientzerotensor")
-_Value = Literal["nan", "inf"]
 
 
 def find_birth(
@@ -63,11 +62,10 @@ def _run_backward(model: nn.Module, loss: Tensor, search: _Search) -> None:
         torch.autograd.grad(loss.sum(), trained, allow_unused=True)
 
 
-class _Search(TorchDispatchMode):
+class _Search:
     """Looks at what goes into and comes out of each operation below autograd."""
 
     def __init__(self, paths: Paths, batch: int) -> None:
-        super().__init__()
         self.birth: Birth | None = None
         self.phase: Literal["forward", "backward"] = "forward"
         self._batch = batch
@@ -87,41 +85,34 @@ class _Search(TorchDispatchMode):
         for hook in hooks:
             stack.callback(hook.remove)
         stack.enter_context(_Labels(self))
-        stack.enter_context(self)
+        stack.enter_context(_Operations.of(self))
         return stack
 
     def label(self, result: Any) -> None:
         """Remember in which module the nodes of the graph behind this result were made."""
         place = (self._path(), users_line())
-        waiting = [x.grad_fn for x in _tensors((result,)) if x.grad_fn is not None]
+        waiting = [x.grad_fn for x in real_tensors((result,)) if x.grad_fn is not None]
         while waiting:
             node = waiting.pop()
             if node not in self._labels:
                 self._labels[node] = place
                 waiting += [n for n, _ in node.next_functions if n is not None]
 
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Run the operation and compare its inputs with its results."""
-        kwargs = kwargs or {}
+    def run(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Run an operation and compare its inputs with its results."""
         name = func.overloadpacket.__name__
         if self.birth is not None or func.is_view or name.startswith(_UNINITIALISED):
             return func(*args, **kwargs)
-        before = _trouble((args, kwargs)) if func._schema.is_mutable else None
+        before = trouble((args, kwargs)) if func._schema.is_mutable else None
         result = func(*args, **kwargs)
-        after = _trouble((result,))
+        after = trouble((result,))
         if after:
-            born = _born(_trouble((args, kwargs)) if before is None else before, after)
+            born = _born(trouble((args, kwargs)) if before is None else before, after)
             if born is not None:
                 self.birth = self._describe(name, born)
         return result
 
-    def _describe(self, name: str, value: _Value) -> Birth:
+    def _describe(self, name: str, value: Value) -> Birth:
         module, source, operation = self._path(), users_line(), name.strip("_")
         if self.phase == "backward":
             node = torch._C._current_autograd_node()
@@ -132,6 +123,28 @@ class _Search(TorchDispatchMode):
 
     def _path(self) -> str:
         return self._walk.stack[-1].place.path if self._walk.stack else LOSS
+
+
+class _Operations(TorchDispatchMode):
+    """Hands every operation below autograd to the search."""
+
+    search: _Search
+
+    @classmethod
+    def of(cls, search: _Search) -> _Operations:
+        mode = cls()
+        mode.search = search
+        return mode
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Run the operation."""
+        return self.search.run(func, args, kwargs or {})
 
 
 class _Labels(TorchFunctionMode):
@@ -155,50 +168,20 @@ class _Labels(TorchFunctionMode):
         return result
 
 
-def _born(before: set[_Value], after: set[_Value]) -> _Value | None:
-    """What the results hold that the inputs do not explain."""
+def _born(before: set[Value], after: set[Value]) -> Value | None:
+    """Return what the results hold that the inputs do not explain."""
     if "nan" in after and "nan" not in before:
         return "nan"
     return "inf" if "inf" in after and not before else None
-
-
-def _trouble(values: Any) -> set[_Value]:
-    """Which of NaN and infinity occur in tensors and numbers."""
-    found: set[_Value] = set()
-    for tensor in _tensors(values):
-        if not bool(tensor.isfinite().all()):
-            found |= {"nan"} if bool(tensor.isnan().any()) else set()
-            found |= {"inf"} if bool(tensor.isinf().any()) else set()
-    for number in _leaves(values):
-        if isinstance(number, float) and not math.isfinite(number):
-            found.add("nan" if math.isnan(number) else "inf")
-    return found
-
-
-def _tensors(values: Any) -> Iterator[Tensor]:
-    for value in _leaves(values):
-        if isinstance(value, Tensor) and value.layout is torch.strided:
-            if value.is_floating_point() and value.device.type != "meta":
-                yield value
-
-
-def _leaves(value: Any) -> Iterator[Any]:
-    if isinstance(value, Mapping):
-        value = tuple(value.values())
-    if isinstance(value, tuple | list):
-        for item in value:
-            yield from _leaves(item)
-    else:
-        yield value
 
 
 def _in_parameters(model: nn.Module, batch: int) -> Birth | None:
     parameters = [(n, "parameter", p) for n, p in model.named_parameters()]
     buffers = [(n, "buffer", b) for n, b in model.named_buffers()]
     for name, kind, tensor in parameters + buffers:
-        trouble = _trouble((tensor.detach(),))
-        if "nan" in trouble or (trouble and kind == "parameter"):
+        found = trouble((tensor.detach(),))
+        if "nan" in found or (found and kind == "parameter"):
             module, _, own = name.rpartition(".")
-            value: _Value = "nan" if "nan" in trouble else "inf"
+            value: Value = "nan" if "nan" in found else "inf"
             return Birth(module, f"{kind} {own}", value, None, batch)
     return None

@@ -14,7 +14,7 @@ from relucid.probes.layers import Origin
 from relucid.probes.recognise import Call
 from relucid.probes.source import users_line
 from relucid.probes.tensors import uncountable
-from relucid.records import SiteRecord
+from relucid.records import SiteRecord, Unobserved
 
 CALLS = 256
 """Calls of one name in a pass that are told apart (a recurrent loop may make thousands)."""
@@ -28,9 +28,7 @@ WITHOUT_GRADIENT = (
 class Opened:
     """A site that was entered: z has been counted, h is still to come."""
 
-    def __init__(
-        self, site: CountedSite, arrangement: Arrangement, base: str, new: bool
-    ) -> None:
+    def __init__(self, site: CountedSite, arrangement: Arrangement, base: str, new: bool) -> None:
         self.site, self.arrangement = site, arrangement
         self.base, self.new = base, new
         self.hook: GradientHook | None = None
@@ -55,7 +53,8 @@ class Book:
         self._calls: Counter[str] = Counter()
         self._gradients = gradients
         self.hooks = GradientHooks()
-        self.unobserved: dict[str, str] = {}
+        self._missed: dict[str, str] = {}
+        self._without_gradient: set[str] = set()
         self.batch: int | None = None
         self.expects_gradients = False
 
@@ -83,6 +82,7 @@ class Book:
         reason = uncountable(call.z)
         if reason is None and index > CALLS:
             reason = f"called more than {CALLS} times in a pass; later calls are not counted"
+            base = f"{base}#{index}"
         if reason is not None:
             self.miss(base, reason)
             return None
@@ -100,7 +100,7 @@ class Book:
         if opened.hook is not None:
             opened.hook.aim(site.gradient, arrangement)
         elif self._gradients and self.expects_gradients:
-            self.miss(f"{site.name} (gradient)", WITHOUT_GRADIENT)
+            self._without_gradient.add(site.name)
         return opened
 
     def hook(self, z: Tensor) -> GradientHook | None:
@@ -112,13 +112,25 @@ class Book:
         for one in opened:
             one.withdraw()
             self._names.discard(one.site.name)
-            self.unobserved.pop(f"{one.site.name} (gradient)", None)
+            self._without_gradient.discard(one.site.name)
             self._sites = {k: s for k, s in self._sites.items() if s is not one.site}
             self._calls[one.base] -= 1
 
     def miss(self, name: str, reason: str) -> None:
         """Note an activation that cannot be counted."""
-        self.unobserved.setdefault(name, reason)
+        self._missed.setdefault(name, reason)
+
+    def unobserved(self) -> tuple[Unobserved, ...]:
+        """Return what could not be counted; of missing gradients all in one."""
+        missed = [Unobserved(name, reason) for name, reason in self._missed.items()]
+        bare = [s.name for s in self._sites.values() if self._lacks_gradient(s)]
+        if bare:
+            more = f" and {len(bare) - 1} more" if len(bare) > 1 else ""
+            missed.append(Unobserved(f"{bare[0]}{more} (gradient)", WITHOUT_GRADIENT))
+        return tuple(missed)
+
+    def _lacks_gradient(self, site: CountedSite) -> bool:
+        return site.name in self._without_gradient and site.gradient.record() is None
 
     def paths(self) -> set[str]:
         """Paths of the modules that make observed calls."""
@@ -133,7 +145,7 @@ class Book:
         return tuple(site.record(order) for order, site in enumerate(self._sites.values()))
 
     def _name(self, base: str, index: int) -> str:
-        """The module path or function, numbered from the second call on; always a new name."""
+        """Return a new name, numbered from the second call on."""
         name = base if index == 1 else f"{base}#{index}"
         while name in self._names:
             index += 1
@@ -143,7 +155,7 @@ class Book:
 
 
 def _form(call: Call, arrangement: Arrangement) -> tuple[int, ...]:
-    """What must not change from call to call, or it is another site: dimensions and units."""
+    """Return what makes it another site when it changes: dimensions and units."""
     if not call.elementwise:
         return ()
     view, axis = arrangement.three_axes(call.z.detach())

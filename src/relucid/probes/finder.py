@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -14,7 +14,8 @@ from relucid.probes import written
 from relucid.probes.book import Book, Opened
 from relucid.probes.gradients import GradientHook
 from relucid.probes.layers import RULES, Origins, normalised
-from relucid.probes.recognise import CALLS, Call, declared_call, of_module, recognise
+from relucid.probes.recognise import CALLS, Call, is_data, of_module, recognise
+from relucid.probes.routes import WatchedRoutes, watch_routes
 from relucid.probes.source import called_by_torch
 from relucid.probes.tensors import plain, uncountable
 from relucid.probes.walk import Frame, Paths, Role, Walk
@@ -63,7 +64,8 @@ class Finder(TorchFunctionMode):
         self._origins = Origins(paths.model)
         self.walk = Walk(paths, self._entered, self._left)
         self._verdicts: dict[int, Activation | None] = {}
-        self._paused = False
+        self._paused = self._inside_declared = False
+        self._routes: WatchedRoutes | None = None
 
     def __torch_function__(
         self,
@@ -74,12 +76,12 @@ class Finder(TorchFunctionMode):
     ) -> Any:
         """Run the call, counting on it if it is an activation."""
         kwargs = kwargs or {}
-        if torch.compiler.is_compiling() or not self.walk.stack:
+        if torch.compiler.is_compiling() or not self.walk.running:
             return func(*args, **kwargs)
         name = getattr(func, "__name__", "")
         frame = self.walk.stack[-1]
         opened = None
-        if frame.role is not Role.DECLARED:
+        if frame.role is not Role.DECLARED and not self._inside_declared:
             opened = self._opened(func, name, args, kwargs, frame)
         result = func(*args, **kwargs)
         if opened is not None and isinstance(result, Tensor):
@@ -92,7 +94,8 @@ class Finder(TorchFunctionMode):
     def start(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Attach to the modules and begin to see calls."""
         self.walk.attach()
-        self.__enter__()
+        self._routes = watch_routes(self._declared)
+        torch.overrides._push_mode(self)
         self.walk.begin(args, kwargs)
 
     def stop(self, output: Any) -> None:
@@ -100,7 +103,10 @@ class Finder(TorchFunctionMode):
         try:
             self.walk.end(output)
         finally:
-            self._paused = False
+            self._paused = self._inside_declared = False
+            if self._routes is not None:
+                self._routes.remove()
+                self._routes = None
             _take_off(self)
             self.walk.detach()
             self._origins.clear()
@@ -114,7 +120,7 @@ class Finder(TorchFunctionMode):
             hidden, reason = FUSED[name]
             self._book.miss(_join(path, hidden), reason)
             return None
-        call = recognise(func, args, kwargs) if name in CALLS else declared_call(func, args)
+        call = recognise(func, args, kwargs) if name in CALLS else None
         if call is None:
             return None
         whole = frame.role is Role.ACTIVATION and path
@@ -125,6 +131,27 @@ class Finder(TorchFunctionMode):
             frame.opened.append(opened)
         return opened
 
+    def _declared(self, activation: Activation, z: Any, run: Callable[[], Any]) -> Any:
+        """Run ``relucid.get(name)(z)``; what it calls inside is part of it."""
+        elsewhere = not self.walk.running or self._inside_declared or not is_data(z)
+        if torch.compiler.is_compiling() or elsewhere:
+            return run()
+        frame = self.walk.stack[-1]
+        opened = None
+        if frame.role is not Role.DECLARED:
+            path, call = frame.place.path, Call(z, activation.name, activation)
+            base, origin = _join(path, call.name), self._origins.of(z)
+            opened = self._book.open(call, base, "function", path, origin)
+        self._inside_declared = True
+        try:
+            h = run()
+        finally:
+            self._inside_declared = False
+        if opened is not None:
+            frame.opened += [opened] if opened.new else []
+            opened.close(h)
+            self._origins.after_activation(z, h)
+        return h
 
     def _entered(self, frame: Frame, z: Tensor | None) -> None:
         frame.z = z
@@ -187,13 +214,13 @@ class Finder(TorchFunctionMode):
     def _pause(self) -> None:
         """Leave the mode while compiled code runs, which would be compiled anew for it."""
         if torch.overrides._get_current_function_mode() is self:
-            self.__exit__(None, None, None)
+            torch.overrides._pop_mode()
             self._paused = True
 
     def _resume(self) -> None:
         if self._paused:
             self._paused = False
-            self.__enter__()
+            torch.overrides._push_mode(self)
 
 
 def _take_off(mode: TorchFunctionMode) -> None:
@@ -211,12 +238,12 @@ def _join(path: str, name: str) -> str:
 
 
 def _label(name: str, call: Call) -> str:
-    """The function as the user calls it: ``relu`` for ``relu_``."""
+    """Name the function as the user calls it: ``relu`` for ``relu_``."""
     return call.name if name in ("", "special_expit", "__call__") else name.strip("_")
 
 
 def _kind(function: Any, name: str) -> str:
-    """A method of tensors, or a function; torch's own functions may call methods inside."""
+    """Tell methods from functions; torch's own functions may call methods inside."""
     if getattr(Tensor, name, None) is not function:
         return "function"
     return "function" if called_by_torch() else "method"

@@ -49,7 +49,7 @@ def _is_flat(
 
 
 def _last_flat(activation: Elementwise, low: float, high: float, low_is_flat: bool) -> float:
-    """The flat point next to the border between two neighbours of which one is flat."""
+    """Return the flat point next to the border between two neighbours of which one is flat."""
     flat, steep = (low, high) if low_is_flat else (high, low)
     while (middle := (flat + steep) / 2.0) not in (flat, steep):
         if bool(_is_flat(activation, np.array([middle]))[0]):

@@ -16,7 +16,7 @@ class GradientHook:
     def __init__(self, z: Tensor, scale: float) -> None:
         self._scale = scale
         self._target: tuple[Gradient, Arrangement] | None = None
-        self._handle: RemovableHandle = z.register_hook(self._count)  # type: ignore[no-untyped-call]  # torch's stub
+        self._handle: RemovableHandle = z.register_hook(self._count)
 
     def aim(self, counter: Gradient, arrangement: Arrangement) -> None:
         """Count the gradient that will reach z."""

@@ -135,7 +135,7 @@ def _addmm(
 def _product(
     origins: Origins, weight: Any, bias: Any, place: Place, function: str
 ) -> Origin | None:
-    """A product with a parameter, or with its transpose, on the right."""
+    """Recognise a product with a parameter, or with its transpose, on the right."""
     if not isinstance(weight, Tensor) or weight.ndim != 2:
         return None
     base = weight._base if weight._base is not None else weight
@@ -186,7 +186,7 @@ def _layer_normalisation(
 
 
 def normalised(origins: Origins, operand: Any, path: str, channels_first: bool) -> Origin | None:
-    """The origin of a normalisation's output: the layer before it, if that is known."""
+    """Return the origin of a normalisation's output: the layer before it, if known."""
     if not isinstance(operand, Tensor):
         return None
     before = origins.of(operand) or Origin()
@@ -222,7 +222,7 @@ def _moved(
 def _sum(
     origins: Origins, args: tuple[Any, ...], kwargs: Mapping[str, Any], place: Place
 ) -> Origin | None:
-    """A bias keeps the layer; a residual sum keeps only the axis of its units."""
+    """Keep the layer when a bias is added; of a residual sum, only the axis of its units."""
     first, second = _operands(args, kwargs, "input", "other")
     for operand, other in ((first, second), (second, first)):
         origin = origins.of(operand)

@@ -62,7 +62,8 @@ class Probe:
 
     def start(self) -> Self:
         """Begin to watch. Does nothing if it has begun."""
-        if self._hook is None:
+        scripted = isinstance(self._model, torch.jit.ScriptModule)  # takes no hooks; is listed
+        if self._hook is None and not scripted:
             self._hook = self._model.register_forward_pre_hook(_Root(self), with_kwargs=True)
         return self
 
@@ -107,8 +108,8 @@ class Probe:
         return self._book.nonfinite()
 
     def enter_pass(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        """Called before each forward of the outermost module."""
-        if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        """Begin a pass; called before each forward of the outermost module."""
+        if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
             return
         if self._pass is not None:
             if self._pass.nested():
@@ -139,9 +140,9 @@ class Probe:
     def _unobserved(self) -> Iterator[Unobserved]:
         for path, reason in self._paths.opaque.items():
             yield Unobserved(path or type(self._model).__name__, reason)
-        for name, reason in self._book.unobserved.items():
-            yield Unobserved(name, reason)
-        observed = self._book.paths() | set(self._book.unobserved)
+        missed = self._book.unobserved()
+        yield from missed
+        observed = self._book.paths() | {one.name for one in missed}
         hidden = tuple(f"{path}." if path else "" for path in self._paths.opaque)
         for place in self._paths.places.values():
             if not is_activation_module(place.module) or place.path in observed:
@@ -150,7 +151,9 @@ class Probe:
                 yield Unobserved(place.path or "activation", self._why_silent(place.path))
 
     def _why_silent(self, path: str) -> str:
-        if self._sampled and path in self._finder.walk.called:
+        if not self._sampled:
+            return "the model was not called while it was watched (a compiled copy does not count)"
+        if path in self._finder.walk.called:
             return "called without a tensor of real numbers"
         return f"never called in the {self._sampled} passes that were watched"
 
@@ -164,11 +167,10 @@ class _Pass:
         self.thread, self.depth = threading.get_ident(), 0
         self._root: FrameType | None = _frame_of_call()
         self._finder = finder
-        self._fused = torch.backends.mha.get_fastpath_enabled()
         self._ended = False
         self._hook = model.register_forward_hook(self._leave, always_call=True)
+        _fast_path.forbid()
         try:
-            torch.backends.mha.set_fastpath_enabled(False)
             finder.start(args, kwargs)
         except BaseException:
             self.end(None)
@@ -180,7 +182,7 @@ class _Pass:
             return
         self._ended, self._root = True, None
         self._hook.remove()
-        torch.backends.mha.set_fastpath_enabled(self._fused)
+        _fast_path.allow()
         self._finder.stop(output)
 
     def nested(self) -> bool:
@@ -212,8 +214,33 @@ class _Pass:
             self.end(output)
 
 
+class _FastPath:
+    """PyTorch's switch of the fused encoder layer, off while any pass is sampled."""
+
+    def __init__(self) -> None:
+        self._lock, self._passes, self._was = threading.Lock(), 0, True
+
+    def forbid(self) -> None:
+        """Switch it off for one more pass."""
+        with self._lock:
+            if not self._passes:
+                self._was = torch.backends.mha.get_fastpath_enabled()
+            self._passes += 1
+            torch.backends.mha.set_fastpath_enabled(False)
+
+    def allow(self) -> None:
+        """Switch it back, if no other pass still needs it off."""
+        with self._lock:
+            self._passes -= 1
+            if not self._passes:
+                torch.backends.mha.set_fastpath_enabled(self._was)
+
+
+_fast_path = _FastPath()
+
+
 def _frame_of_call() -> FrameType | None:
-    """The frame of ``Module.__call__`` that runs the hooks of the outermost module."""
+    """Return the frame of ``Module.__call__`` that runs the outermost module's hooks."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_code is not _Root.__call__.__code__:
         frame = frame.f_back

@@ -111,18 +111,9 @@ def recognise(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
         found = _clamp(rest, kwargs)
     else:
         found = _named(name, rest, kwargs)
-    if found is None or not _is_data(z):
+    if found is None or not is_data(z):
         return None
     return Call(z, found[0], _declared(*found))
-
-
-def declared_call(function: Any, args: tuple[Any, ...]) -> Call | None:
-    """Return the call of a declared activation itself, ``relucid.get("elu")(x)``, or None."""
-    if isinstance(function, Activation) and args and _is_data(args[0]):
-        return Call(args[0], function.name, function)
-    if len(args) > 1 and isinstance(args[0], Activation) and _is_data(args[1]):
-        return Call(args[1], args[0].name, args[0])
-    return None
 
 
 def of_module(module: nn.Module) -> Activation | None:
@@ -143,7 +134,7 @@ def plain_parameters(activation: Activation) -> dict[str, float]:
 
 
 def frozen(activation: Activation) -> Activation:
-    """The activation with learned parameters replaced by the mean of their present values."""
+    """Replace learned parameters by the mean of their present values."""
     learned = {n: _number(v) for n, v in activation.changed.items() if isinstance(v, Tensor)}
     return activation.with_parameters(**learned) if learned else activation
 
@@ -154,7 +145,8 @@ def _operand(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, tup
     return kwargs.get("input", kwargs.get("self")), ()
 
 
-def _is_data(z: Any) -> bool:
+def is_data(z: Any) -> bool:
+    """Whether this is a tensor of real numbers that is not itself a parameter."""
     return isinstance(z, Tensor) and z.is_floating_point() and not isinstance(z, nn.Parameter)
 
 
@@ -173,7 +165,7 @@ def _named(name: str, rest: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Found
 
 
 def _clamp(rest: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Found | None:
-    """A clip that rectifies. Others are guards (``clamp(min=1e-6)``), not activations."""
+    """Recognise a clip that rectifies. Others are guards (``clamp(min=1e-6)``)."""
     bounds = (*rest, None, None)
     low, high = kwargs.get("min", bounds[0]), kwargs.get("max", bounds[1])
     if not _is_number(low, 0.0):
@@ -185,7 +177,7 @@ def _clamp(rest: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Found | None:
 
 def _where(condition: Any, rest: tuple[Any, ...]) -> tuple[Any, Found | None]:
     """``where(x > 0, x, 0)``: the condition is compared with x > 0, element by element."""
-    if len(rest) != 2 or not _is_zero(rest[1]) or not _is_data(rest[0]):
+    if len(rest) != 2 or not _is_zero(rest[1]) or not is_data(rest[0]):
         return None, None
     return (rest[0], ("relu", ())) if torch.equal(condition, rest[0] > 0) else (None, None)
 

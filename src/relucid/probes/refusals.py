@@ -39,7 +39,7 @@ class Refusal:
         )
 
     def _devices(self) -> str:
-        """A hint where data and model lie on different devices."""
+        """Return a hint where data and model lie on different devices."""
         data = {str(x.device) for x in self._batch.tensors()}
         model = {str(p.device) for p in self._model.parameters()}
         if not data or not model or data <= model:

@@ -11,11 +11,18 @@ from types import FrameType
 import torch
 
 _OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
-_SKIPPED = (_OURS, os.path.dirname(os.path.abspath(torch.__file__)) + os.sep, contextlib.__file__)
+_ROOMS = os.path.dirname(os.path.dirname(_OURS))
+_FUNCTIONS = tuple(os.path.join(_ROOMS, room) + os.sep for room in ("functions", "nn", "kernels"))
+_SKIPPED = (
+    _OURS,
+    *_FUNCTIONS,
+    os.path.dirname(os.path.abspath(torch.__file__)) + os.sep,
+    contextlib.__file__,
+)
 
 
 def users_frame(frame: FrameType | None = None) -> FrameType | None:
-    """Return the innermost frame that belongs neither to PyTorch nor to this probe."""
+    """Return the innermost frame that belongs neither to PyTorch nor to relucid's own functions."""
     current = frame or sys._getframe(1)
     while current is not None and current.f_code.co_filename.startswith(_SKIPPED):
         current = current.f_back  # type: ignore[assignment]

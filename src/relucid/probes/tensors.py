@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def plain(tensor: Tensor) -> Tensor:
-    """The tensor's values, out of the graph and as a plain tensor."""
+    """Return the tensor's values, out of the graph and as a plain tensor."""
     return tensor.detach().as_subclass(Tensor)
 
 

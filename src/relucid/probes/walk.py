@@ -84,6 +84,11 @@ class Walk:
         self.stack: list[Frame] = []
         self.called: set[str] = set()
 
+    @property
+    def running(self) -> bool:
+        """Whether the code that asks is inside the pass: in its thread, in some module."""
+        return bool(self.stack) and threading.get_ident() == self._thread
+
     def attach(self) -> None:
         """Put hooks on all modules below the outermost one, which the probe itself hooks."""
         self._thread = threading.get_ident()
@@ -120,7 +125,7 @@ class Walk:
         self._entered(frame, _only_tensor(args, kwargs))
 
     def _leave(self, module: nn.Module, *given: Any) -> None:
-        """Called with (args, kwargs, output); with (args, output) after an exception."""
+        """Leave a module; ``given`` ends in its output, or None after an exception."""
         if threading.get_ident() != self._thread or torch.compiler.is_compiling():
             return
         while self.stack:
@@ -160,6 +165,6 @@ def _opaque(module: nn.Module) -> str | None:
 
 
 def _hooks_allowed(module: nn.Module) -> bool:
-    """A script runs without our hooks; ``Module.compile`` would trace them into the graph."""
+    """Refuse scripts, and ``Module.compile``, which would trace hooks into its graph."""
     scripted = isinstance(module, torch.jit.ScriptModule)
     return not scripted and getattr(module, "_compiled_call_impl", None) is None

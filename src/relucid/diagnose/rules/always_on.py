@@ -86,7 +86,7 @@ def _judge(record: SiteRecord, thresholds: Thresholds) -> Finding:
         "confidence": f"a unit that always fired rests for less than {bound} of samples, at 95%",
     }
     title = of_units(int(on.sum()), record, "always on")
-    if share < thresholds[SHARE]:
+    if share < thresholds[SHARE] or not on.any():
         return _verdict.well(record, title, "The layer bends the signal.", **numbers)
     say = _verdict.ill if share == 1.0 else _verdict.tip
     finding = say(

@@ -86,10 +86,10 @@ def _fatal(observation: Observation, record: SiteRecord) -> bool:
 def _dead(record: SiteRecord, say: Callable[..., Finding]) -> Finding:
     return say(
         record,
-        f"all {counted(record.site.units, 'unit')} are dead" + _cause(record),
+        f"all {counted(record.site.units, 'unit')} are dead",
         f"The layer gives 0 for each of {counted(record.samples, 'sample')}: nothing passes "
         "forward, and no gradient passes back to the layers before it, so it cannot recover by "
-        "training.",
+        f"training.{_cause(record)}",
         units=tuple(range(record.site.units)),
         measured=1.0,
         threshold=1.0,
@@ -105,9 +105,9 @@ def _cause(record: SiteRecord) -> str:
     if layer is None:
         return ""
     if layer.weight_rms == 0.0:
-        return f": the weights of {layer.name} are all zero"
-    if layer.normalised_by is None and layer.bias_mean < 2.0 * record.mean.max() < 0:
-        return f": the bias of {layer.name} is far below zero ({layer.bias_mean:.3g} on average)"
+        return f" The weights of {layer.name} are all zero."
+    if layer.normalised_by is None and layer.bias_mean < 0.0:
+        return f" The bias of {layer.name} is {layer.bias_mean:.3g} on average."
     return ""
 
 

@@ -74,7 +74,7 @@ def _judge(record: SiteRecord, thresholds: Thresholds) -> Finding:
         "quantity": "share of dormant units",
     }
     title = of_units(int(dormant.sum()), record, "dormant")
-    if share < thresholds[SHARE]:
+    if share < thresholds[SHARE] or not dormant.any():
         return _verdict.well(record, title, "Nearly all units take part.", **numbers)
     return _verdict.tip(
         record,

@@ -74,7 +74,7 @@ def _judge(record: SiteRecord, thresholds: Thresholds) -> Finding:
         "threshold": thresholds[SHARE],
         "quantity": "share of rarely firing units",
     }
-    if share < thresholds[SHARE]:
+    if share < thresholds[SHARE] or not rare.any():
         meaning = "Few units or none are close to silence."
         title = of_units(int(rare.sum()), record, "rarely firing")
         return _verdict.well(record, title, meaning, **numbers)

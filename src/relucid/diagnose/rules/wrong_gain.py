@@ -40,7 +40,8 @@ ILL_FACTOR = Threshold(
 TIP_FACTOR = Threshold(
     10.0,
     "factor of growth or loss of the signal along a run of layers that is worth a tip",
-    "our choice: trained networks without normalisation usually keep within it",
+    "our choice: small networks of three layers have up to 11 at PyTorch's default start, and up "
+    "to 4 when trained",
 )
 EXPLAINED = Threshold(
     0.5,

@@ -92,8 +92,8 @@ quick_gelu = register(
 
 def gelu_derivative(m: Any, x: Any) -> Any:
     power, scale = m.normal_decay(x)
-    size = m.minimum(m.abs(x), 1e4)
-    below = (m.normal_tail(size) - size / m.sqrt(2.0 * m.pi)) * power * scale
+    bounded = clip(m, x, 1e4)
+    below = (m.normal_tail(bounded) - m.abs(bounded) / m.sqrt(2.0 * m.pi)) * power * scale
     return m.where(x > 0, 1.0 - below, below)
 
 

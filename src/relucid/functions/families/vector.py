@@ -31,6 +31,8 @@ softmax = register(
         formula=softmax_formula,
         forward_product=softmax_product,
         backward_product=softmax_product,
+        entry=lambda m, x, i: m.exp(x[i]) / m.total(lambda k: m.exp(x[k])),
+        entry_derivative=lambda m, x, y, i, j: y[i] * (m.delta(i, j) - y[j]),
         source=BRIDLE,
         summary="Exponentials divided by their sum: positive numbers that add up to 1.",
         cures="Scores that must become a probability for each class; weights of attention.",
@@ -61,6 +63,8 @@ log_softmax = register(
         formula=log_softmax_formula,
         forward_product=log_softmax_forward,
         backward_product=log_softmax_backward,
+        entry=lambda m, x, i: x[i] - m.log(m.total(lambda k: m.exp(x[k]))),
+        entry_derivative=lambda m, x, y, i, j: m.delta(i, j) - m.exp(y[j]),
         summary="The logarithm of softmax.",
         cures="log(softmax(x)), which is -inf in floating point where softmax rounds to 0.",
         costs="One exponential an element and a logarithm a vector.",
@@ -82,6 +86,8 @@ softmin = register(
         formula=softmin_formula,
         forward_product=softmin_product,
         backward_product=softmin_product,
+        entry=lambda m, x, i: m.exp(-x[i]) / m.total(lambda k: m.exp(-x[k])),
+        entry_derivative=lambda m, x, y, i, j: -y[i] * (m.delta(i, j) - y[j]),
         summary="Softmax of the negated input: the smallest gets the largest share.",
         cures="Distances that must become weights.",
         costs="As softmax.",
@@ -110,6 +116,8 @@ hardmax = register(
         formula=hardmax_formula,
         forward_product=hardmax_product,
         backward_product=hardmax_product,
+        entry=lambda m, x, i: m.delta(i, m.argmax(x)),
+        entry_derivative=lambda m, x, y, i, j: 0,
         source="ONNX operator Hardmax",
         summary="1 at the first of the largest entries, 0 elsewhere.",
         cures="A decision instead of a probability.",
@@ -149,12 +157,18 @@ def maxout_backward(m: Any, x: Any, g: Any, axis: int, pieces: float) -> Any:
     return m.where(chosen == 1.0, spread, 0.0).reshape(x.shape)
 
 
+def maxout_entry_derivative(m: Any, x: Any, y: Any, i: Any, j: Any, pieces: float) -> Any:
+    return m.delta(j, m.argmax(x, pieces * (i - 1) + 1, pieces * i))
+
+
 maxout = register(
     softmax.member(
         "maxout",
         formula=maxout_formula,
         forward_product=maxout_forward,
         backward_product=maxout_backward,
+        entry=lambda m, x, i, pieces: m.largest(x, pieces * (i - 1) + 1, pieces * i),
+        entry_derivative=maxout_entry_derivative,
         parameters={"pieces": Parameter(2.0, low=1.0, whole=True, doc="neighbours of which one is passed on")},
         source="Goodfellow et al. 2013, arXiv:1302.4389",
         summary="The largest of every few neighbours along an axis.",

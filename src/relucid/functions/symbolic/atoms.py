@@ -17,6 +17,8 @@ Expr = Any
 
 X = sympy.Symbol("x", real=True)
 """The input of every elementwise formula."""
+GATE, VALUE = sympy.symbols("g v", real=True)
+"""The inputs of a two-input formula."""
 
 
 class Choice(sympy.Function):
@@ -35,7 +37,7 @@ class Choice(sympy.Function):
         return _all_real(self.args[1:])
 
 
-class sigmoid(sympy.Function):  # noqa: N801  # SymPy prints a function by its class name
+class sigmoid(sympy.Function):
     """1 / (1 + exp(-u))."""
 
     nargs = 1
@@ -54,7 +56,7 @@ class sigmoid(sympy.Function):  # noqa: N801  # SymPy prints a function by its c
         return _all_real(self.args)
 
 
-class erfcx(sympy.Function):  # noqa: N801
+class erfcx(sympy.Function):
     """exp(u**2) * erfc(u)."""
 
     nargs = 1
@@ -68,7 +70,7 @@ class erfcx(sympy.Function):  # noqa: N801
         return _all_real(self.args)
 
 
-class tanh_residual(sympy.Function):  # noqa: N801
+class tanh_residual(sympy.Function):
     """u - tanh(u)."""
 
     nargs = 1
@@ -79,6 +81,12 @@ class tanh_residual(sympy.Function):  # noqa: N801
 
     def _eval_is_extended_real(self) -> bool | None:
         return _all_real(self.args)
+
+
+class Between(sympy.Function):
+    """``Between(a, 0, x, 1, b)`` is a < x <= b, to be shown; 1 says that an end belongs to it."""
+
+    nargs = 5
 
 
 def _all_real(arguments: Any) -> bool | None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import sympy
 
-from relucid.functions.symbolic.atoms import Expr, X, plain
+from relucid.functions.symbolic.atoms import Between, Expr, X, plain
 from relucid.functions.symbolic.differentiate import Step, derivation
 from relucid.functions.symbolic.pieces import Joint, Piece, known, number, pieces
 from relucid.functions.symbolic.stable import gates
@@ -27,17 +27,16 @@ class Branch:
     holds_high: bool
 
     def condition(self, *, open_ends: bool = False) -> Expr:
-        """The interval as a condition on x, ``x <= 0``; without its ends if asked."""
+        """Return the interval as a condition on x, ``x <= 0``; without its ends if asked."""
         low, high = self.piece.low, self.piece.high
-        reach = sympy.Le if self.holds_high and not open_ends else sympy.Lt
-        below = reach(X, high.symbol, evaluate=False) if high else sympy.true
-        if low is None:
-            return below
-        if high is None:
-            reach = sympy.Ge if self.holds_low and not open_ends else sympy.Gt
-            return reach(X, low.symbol, evaluate=False)
-        reach = sympy.Le if self.holds_low and not open_ends else sympy.Lt
-        return sympy.And(reach(low.symbol, X, evaluate=False), below, evaluate=False)
+        with_low, with_high = self.holds_low and not open_ends, self.holds_high and not open_ends
+        if low and high:
+            return Between(low.symbol, int(with_low), X, int(with_high), high.symbol)
+        if low:
+            return (sympy.Ge if with_low else sympy.Gt)(X, low.symbol, evaluate=False)
+        if high:
+            return (sympy.Le if with_high else sympy.Lt)(X, high.symbol, evaluate=False)
+        return sympy.true
 
 
 @dataclass(frozen=True)

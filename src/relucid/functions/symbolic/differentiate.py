@@ -33,7 +33,11 @@ def differentiate(expression: Expr, variable: Expr) -> Expr:
 def derivation(expression: Expr, variable: Expr) -> tuple[Expr, tuple[Step, ...]]:
     """Return the derivative in textbook form, and the steps that lead to it."""
     work = _Differentiation(variable, TEXTBOOK)
-    return work.of(expression), tuple(work.steps)
+    result = work.of(expression)
+    if not work.steps:
+        rule = "the variable itself" if expression == variable else "constant"
+        work.steps.append(Step(rule, expression, result))
+    return result, tuple(work.steps)
 
 
 class _Differentiation:

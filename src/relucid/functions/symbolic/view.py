@@ -37,9 +37,11 @@ class SymbolicView:
     branches: tuple[Branch, ...]
 
     @property
-    def whole(self) -> bool:
-        """Whether the formula reads well in one line, without cases: ``x / (1 + abs(x))``."""
-        return len(self.branches) == 1 or not self.expression.has(Choice, sympy.Max, sympy.Min)
+    def whole(self) -> Expr | None:
+        """The formula for all x, where it reads well without cases: ``x / (1 + abs(x))``."""
+        if len(self.branches) == 1:
+            return self.branches[0].piece.expression
+        return None if self.expression.has(Choice, sympy.Max, sympy.Min) else self.expression
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -49,8 +51,8 @@ class SymbolicView:
     @property
     def latex(self) -> str:
         """The value in LaTeX."""
-        if self.whole and len(self.branches) > 1:
-            return latex(self.expression)
+        if self.whole is not None:
+            return latex(self.whole)
         return _cases([(b, b.piece.expression) for b in self.branches])
 
     @property

@@ -51,7 +51,7 @@ class HistogramCounter:
         if self._low is None:
             return None
         low, width = float(self._low), float(self._width)
-        edges = low + width * np.arange(BINS + 1)
+        edges: NDArray[np.float64] = low + width * np.arange(BINS + 1, dtype=np.float64)
         counts = self._totals.counts("bins", BINS + 3)
         below, above = int(counts[1]), int(counts[-1])
         return Histogram(edges, counts[2:-1].copy(), below, above, self._curve(edges))
