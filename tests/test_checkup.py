@@ -51,7 +51,9 @@ def test_planted_dead_layer_is_found_at_its_site() -> None:
 
 
 def test_model_is_left_as_it_was() -> None:
-    network = nn.Sequential(nn.Linear(64, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(), nn.Linear(8, 10))
+    network = nn.Sequential(
+        nn.Linear(64, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(), nn.Linear(8, 10)
+    )
     network[3].eval()
     before = copy.deepcopy(network.state_dict())
     modes = [module.training for module in network.modules()]

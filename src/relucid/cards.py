@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from relucid.errors import DeclarationError
 from relucid.functions import Activation, Elementwise, TwoInput, Vector, get
-from relucid.functions.curves import graph
+from relucid.functions.curves import Graph, graph
 from relucid.records.cards import (
     Card,
     Case,
@@ -64,9 +65,12 @@ def _common(activation: Activation) -> dict[str, Any]:
 
 
 def _parameters(activation: Activation) -> tuple[ParameterFact, ...]:
+    from relucid.functions.symbolic.greek import GREEK
+
     return tuple(
         ParameterFact(
             name=name,
+            symbol=GREEK.get(name, name),
             value=activation.parameters[name],
             default=declared.default,
             domain=declared.domain,
@@ -88,18 +92,19 @@ def _elementwise(activation: Elementwise) -> dict[str, Any]:
         "steps": _steps(view),
         "kinks": _kinks(activation, view),
         "facts": _facts(activation, view),
-        "curves": _curves(activation),
+        "curves": _curves(activation, "value", "derivative"),
     }
 
 
 def _two_input(activation: TwoInput) -> dict[str, Any]:
     """Return the gate function's formulas in the letter g, and times the value v."""
     from relucid.functions.symbolic.atoms import GATE, VALUE, X
-    from relucid.functions.symbolic.pieces import known
     from relucid.functions.symbolic.view import symbolic_view
 
-    view = symbolic_view(activation.gate)
-    names = {X: GATE, **known(view.numbers)}
+    gate = replace(
+        activation.gate, fixed=activation.gate.arguments, parameters_declared={}, values={}
+    )
+    view, names = symbolic_view(gate), {X: GATE}
     return {
         "signature": f"{activation.name}(v, g)",
         "definition": _definition(view, names, VALUE),
@@ -110,7 +115,7 @@ def _two_input(activation: TwoInput) -> dict[str, Any]:
         "steps": _steps(view, names),
         "kinks": (),
         "facts": None,
-        "curves": _curves(activation.gate),
+        "curves": _curves(activation.gate, "gate", "gate's derivative"),
     }
 
 
@@ -199,12 +204,10 @@ def _facts(activation: Elementwise, view: Any) -> Facts:
     )
 
 
-def _curves(activation: Elementwise) -> tuple[Curve, ...]:
-    low, high = _span(activation)
-    return tuple(
-        _curve(name, graph(activation, (low, high), POINTS, derivative=name == "derivative"))
-        for name in ("value", "derivative")
-    )
+def _curves(activation: Elementwise, value: str, derivative: str) -> tuple[Curve, Curve]:
+    span = _span(activation)
+    slopes = graph(activation, span, POINTS, derivative=True)
+    return _curve(value, graph(activation, span, POINTS)), _curve(derivative, slopes)
 
 
 def _span(activation: Elementwise) -> tuple[float, float]:
@@ -213,11 +216,11 @@ def _span(activation: Elementwise) -> tuple[float, float]:
     return min([SPAN[0], *reach]), max([SPAN[1], *reach])
 
 
-def _curve(name: str, drawn: Any) -> Curve:
+def _curve(name: str, drawn: Graph) -> Curve:
     lines = tuple(Line(_rounded(x), _rounded(y)) for x, y in drawn.pieces)
     filled = [Dot(x, y, filled=True) for x, y in drawn.filled]
     return Curve(name, lines, (*filled, *(Dot(x, y, filled=False) for x, y in drawn.open)))
 
 
-def _rounded(values: Sequence[float]) -> tuple[float, ...]:
+def _rounded(values: Iterable[Any]) -> tuple[float, ...]:
     return tuple(float(f"{value:.{DIGITS}g}") for value in values)

@@ -20,6 +20,9 @@ def plot(
 ) -> Axes:
     """Draw activations, and their derivatives (dashed) if asked, and return the axes.
 
+    Lines break where a function or derivative jumps. A dot marks what it is exactly there, a
+    ring a one-sided limit that it does not take.
+
     Args:
         activations: names, classes, instances or activations, as :func:`relucid.get` takes them.
             Of a two-input activation its gate's function is drawn.
@@ -28,12 +31,11 @@ def plot(
             do.
         span: the least and greatest x.
 
-    Lines break where a function or derivative jumps. A dot marks what it is exactly there, a
-    ring a one-sided limit that it does not take.
+    Raises:
+        MissingDependencyError: without matplotlib.
+        ParameterError: for a span that is no interval, or a function of a whole vector, which
+            has no graph.
 
-    Raises :class:`~relucid.errors.MissingDependencyError` without matplotlib, and
-    :class:`~relucid.errors.ParameterError` for a span that is no interval, or a function of a
-    whole vector, which has no graph.
     """
     low, high = map(float, span)
     if not low < high < float("inf") or low == -float("inf"):
@@ -75,11 +77,12 @@ def _current_axes() -> Axes:
 def _draw(axes: Axes, drawn: Graph, label: str, **style: Any) -> Any:
     first, *others = drawn.pieces
     (line,) = axes.plot(*first, label=label, **style)
-    look = {"color": line.get_color(), "linestyle": line.get_linestyle()}
+    colour: Any = line.get_color()
     for piece in others:
-        axes.plot(*piece, label="_nolegend_", **look)
-    for points, face in ((drawn.filled, line.get_color()), (drawn.open, axes.get_facecolor())):
+        axes.plot(*piece, label="_nolegend_", color=colour, linestyle=line.get_linestyle())
+    for points, face in ((drawn.filled, colour), (drawn.open, axes.get_facecolor())):
         if points:
             x, y = zip(*points, strict=True)
-            axes.plot(x, y, "o", color=line.get_color(), markerfacecolor=face, markersize=5, zorder=3)
+            dots: Any = {"color": colour, "markerfacecolor": face, "markersize": 5, "zorder": 3}
+            axes.plot(x, y, "o", **dots)
     return line

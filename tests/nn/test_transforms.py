@@ -22,6 +22,7 @@ AWAY_FROM_KINKS = torch.tensor(
     dtype=torch.float64,
 )
 ALL = by_case(CASES)
+ONE_OF_EACH = by_case([case for case in CASES if not case.parameters or case.name == "maxout"])
 # The value jumps at kinks only, and hardmax is constant, so these have derivatives everywhere else.
 SMOOTH = [case for case in ELEMENTWISE if case.activation.smoothness >= 1]
 
@@ -41,7 +42,7 @@ def value_and_gradient(function, x, weights=None):
     return y.detach(), torch.autograd.grad((y * weights).sum(), x)[0]
 
 
-@ALL
+@ONE_OF_EACH
 def test_compiled_without_a_graph_break_it_agrees_with_eager(case):
     module, x = module_of(case).eval(), torch.randn(2, 3, 12)
     compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
@@ -51,7 +52,7 @@ def test_compiled_without_a_graph_break_it_agrees_with_eager(case):
         torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize("name", ["elu", "gelu", "squared_relu", "softmax"])
+@pytest.mark.parametrize("name", ["elu", "gelu", "softmax"])
 def test_inductor_agrees_with_eager(name):
     module, x = rnn.make(name), torch.randn(4, 33)
     compiled = torch.compile(module, fullgraph=True)
@@ -91,7 +92,7 @@ def test_a_parameter_set_after_compilation_takes_effect():
         torch.testing.assert_close(compiled(x), nn.functional.elu(x, alpha))
 
 
-@ALL
+@ONE_OF_EACH
 def test_exported_programs_agree(case):
     module, x = module_of(case).eval(), torch.randn(4, 12)
     batch = torch.export.Dim("batch")
@@ -136,10 +137,17 @@ def test_torch_func_transforms_agree_with_plain_autograd(case):
 
 def test_compiled_gradients_are_the_declared_ones_at_a_kink():
     module, x = rnn.make(relucid.get("relu").at_kink(0.5)), torch.zeros(3)
-    by_func = torch.compile(torch.func.grad(lambda v: module(v).sum()), backend="aot_eager")
-    _, by_autograd = value_and_gradient(torch.compile(lambda v: 0 + module(v), backend="eager"), x)
-    assert by_func(x).tolist() == [0.5] * 3
-    assert torch.equal(by_autograd, torch.linspace(0.25, 0.75, 3))
+    compiled = torch.compile(module, backend="aot_eager")
+    assert torch.equal(value_and_gradient(compiled, x)[1], torch.tensor([0.25, 0.5, 0.75]))
+
+
+@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
+def test_a_second_backward_through_compiled_code_raises_instead_of_losing_terms(backend):
+    x = torch.randn(2, 4, requires_grad=True)
+    y = torch.compile(rnn.GELU(), backend=backend)(x)
+    (slope,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="does not currently support double backward"):
+        torch.autograd.grad(slope.sum(), x)
 
 
 def test_an_exported_program_holds_no_derivatives():
@@ -148,15 +156,18 @@ def test_an_exported_program_holds_no_derivatives():
     assert sum(name.startswith("where") for name in calls) == 2  # the formula, and NaN
 
 
-@pytest.mark.parametrize("transform", ["vmap", "grad", "jvp"])
-def test_torch_func_transforms_compile(transform):
-    module, x = rnn.GELU(), torch.randn(3, 4)
-    functions = {
-        "vmap": torch.func.vmap(module),
-        "grad": torch.func.grad(lambda v: module(v).sum()),
-        "jvp": lambda v: torch.func.jvp(module, (v,), (torch.ones_like(v),))[1],
-    }
-    function = functions[transform]
+TRANSFORMS = {
+    "vmap": torch.func.vmap,
+    "grad": lambda f: torch.func.grad(lambda v: f(v).square().sum()),
+    "jvp": lambda f: lambda v: torch.func.jvp(f, (v,), (torch.ones_like(v),))[1],
+    "hessian": lambda f: torch.func.hessian(lambda v: f(v).square().sum()),
+}
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.parametrize("make", [rnn.GELU, rnn.PReLU, lambda: rnn.Softmax(-1)])
+def test_torch_func_transforms_compile(transform, make):
+    function, x = TRANSFORMS[transform](make()), torch.randn(2, 4)
     compiled = torch.compile(function, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(compiled(x), function(x))
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 FLOAT32 = 0.501
 """float32, value and derivative: evaluated in float64 and rounded once. ULP."""
+TWO_ROUNDINGS = 1.51
+"""A gated unit on PyTorch in float32: its gate is rounded, then the product. ULP."""
 FLOAT64 = 4.0
 """float64, value, and derivative away from its roots. ULP."""
 FLOAT64_ROOT = 3.0 * 2.0**-53

@@ -180,7 +180,7 @@ def _mish_derivative(x: Points) -> Points:
 
 
 def _hardswish_derivative(x: Points) -> Points:
-    return np.where(x < -3, 0.0, np.where(x > 3, 1.0, (2 * x + 3) / 6))
+    return np.where(x <= -3, 0.0, np.where(x >= 3, 1.0, (2 * x + 3) / 6))
 
 
 _hardtanh = Fast(

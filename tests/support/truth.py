@@ -164,7 +164,7 @@ def _mish_derivative(x: Any) -> Any:
 
 
 def _hardswish_derivative(x: Any) -> Any:
-    return mpf(0) if x < -3 else (mpf(1) if x > 3 else (2 * x + 3) / 6)
+    return mpf(0) if x <= -3 else (mpf(1) if x >= 3 else (2 * x + 3) / 6)
 
 
 def _squareplus_derivative(x: Any, b: Any) -> Any:

@@ -118,7 +118,9 @@ def _examine_digits(steps: int | None, data: str | None) -> Health:
         network = train(recipe, digits, steps or DIGITS_STEPS, watch=watch)
         share = accuracy(network, digits)
         story = f"{recipe.story} It names {share:.1%} of 397 held-out digits rightly."
-        held_out = list(zip(digits.test_images.split(100), digits.test_labels.split(100), strict=True))
+        held_out = list(
+            zip(digits.test_images.split(100), digits.test_labels.split(100), strict=True)
+        )
         found.append(examine(network, held_out, cross_entropy, title=recipe.title, story=story))
     return found[0] + found[1]
 

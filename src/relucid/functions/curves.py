@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,16 +30,17 @@ class Graph:
 
 
 def graph(
-    activation: Elementwise, span: tuple[float, float], count: int = 401, *, derivative: bool = False
+    activation: Elementwise,
+    span: tuple[float, float],
+    count: int = 401,
+    *,
+    derivative: bool = False,
 ) -> Graph:
     """Sample an activation, or its derivative, at about ``count`` points between two numbers."""
     function = activation.derivative if derivative else activation
     kinks = [kink.at for kink in activation.kinks if span[0] < kink.at < span[1]]
     edges = [span[0], *kinks, span[1]]
-    pieces = tuple(
-        _piece(function, low, high, count, edges)
-        for low, high in zip(edges[:-1], edges[1:], strict=True)
-    )
+    pieces = tuple(_piece(function, low, high, count, edges) for low, high in pairwise(edges))
     return _joined(function, kinks, pieces)
 
 

@@ -114,7 +114,7 @@ def _kinks(
 
 
 def _overrides(given: Any) -> tuple[tuple[float, float], ...]:
-    """A derived derivative takes the left slope at a kink; declared values replace it."""
+    """Return what replaces a derived derivative, which takes the left slope at a kink."""
     fixed = () if given is None or callable(given) else tuple(given)
     return tuple((kink.at, kink.derivative) for kink in fixed)
 

@@ -19,7 +19,9 @@ def derive(formula: Formula, variable: str) -> Formula:
     return derived_formula(formula, variable)
 
 
-def derive_kinks(formula: Formula, slope: Formula) -> Callable[..., tuple[tuple[float, float], ...]]:
+def derive_kinks(
+    formula: Formula, slope: Formula
+) -> Callable[..., tuple[tuple[float, float], ...]]:
     """Return a function of the parameters that gives each kink and the slope used there."""
 
     def kinks(**arguments: float) -> tuple[tuple[float, float], ...]:

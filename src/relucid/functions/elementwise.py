@@ -159,6 +159,9 @@ class Elementwise(Activation):
             return self.partials[parameter]
         return derive(self.formula, parameter)
 
+    def _key(self) -> tuple[Any, ...]:
+        return (*super()._key(), self.kink_overrides)
+
     def _home(self) -> str:
         return self.formula.__module__
 

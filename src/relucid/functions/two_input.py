@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar
 
+import numpy as np
+
 from relucid.errors import ShapeError
 from relucid.functions.base import Activation
 from relucid.functions.elementwise import Elementwise
-from relucid.functions.evaluate import apply_to_arrays
+from relucid.functions.evaluate import apply_to_arrays, check_dtype
 from relucid.functions.libraries import is_torch
 
 
@@ -30,6 +32,10 @@ class TwoInput(Activation):
         if gate is None:
             value, gate = self.split(value, axis)
         if is_torch(value):
+            self._check_tensors(value, gate)
+            if value.dtype == gate.dtype and value.element_size() == 2:
+                # One rounding for the product, not one for each factor.
+                return (value.float() * self.gate(gate.float())).to(value.dtype)
             return value * self.gate(gate)
         return apply_to_arrays(self.name, self.formula, value, gate, integers=False)
 
@@ -40,6 +46,7 @@ class TwoInput(Activation):
     def derivative(self, value: Any, gate: Any) -> tuple[Any, Any]:
         """Return the derivatives with respect to value and gate, each shaped as they are."""
         if is_torch(value):
+            self._check_tensors(value, gate)
             return self.gate(gate), value * self.gate.derivative(gate)
         apply = partial(apply_to_arrays, self.name, integers=False)
         slope, arguments = self.gate.derivative_formula, self.gate.arguments
@@ -49,6 +56,7 @@ class TwoInput(Activation):
 
     def split(self, x: Any, axis: int = -1) -> tuple[Any, Any]:
         """Halve ``x`` along ``axis`` into value and gate."""
+        x = x if hasattr(x, "ndim") else np.asarray(x)
         if not -x.ndim <= axis < x.ndim:
             raise ShapeError(f"{self.name}: axis {axis} does not exist in shape {tuple(x.shape)}")
         width = x.shape[axis]
@@ -59,6 +67,10 @@ class TwoInput(Activation):
             )
         before = (slice(None),) * (axis % x.ndim)
         return x[(*before, slice(None, width // 2))], x[(*before, slice(width // 2, None))]
+
+    def _check_tensors(self, *tensors: Any) -> None:
+        for tensor in tensors:
+            check_dtype(self.name, str(tensor.dtype).removeprefix("torch."))
 
     def _home(self) -> str:
         return self.gate._home()

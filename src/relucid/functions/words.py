@@ -114,6 +114,14 @@ class Words:
         """exp(exponent + error) to first order, from power = exp(exponent)."""
         return power if isinstance(error, float) else power + power * error
 
+    def exp_difference(self, a: Any, b: Any) -> Any:
+        """exp(a - b)."""
+        difference = a - b
+        virtual = difference - a
+        error = (a - (difference - virtual)) - (b + virtual)
+        power = self.exp(difference)
+        return power + power * self.where(self.abs(error) < 1.0, error, 0.0)
+
     def exp_quotient(self, a: Any, b: Any) -> Any:
         """exp(a / b)."""
         quotient = a / b

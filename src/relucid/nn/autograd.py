@@ -94,18 +94,27 @@ class _Chained(torch.autograd.Function):
         ctx: Any, value: Tensor, x: Tensor, slope: Tensor, count: int, *tensors: Tensor
     ) -> Any:
         ctx.count = count
-        ctx.save_for_backward(slope, *tensors)
+        ctx.save_for_backward(x, slope, *tensors)
         return value.clone()
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
-        slope, *tensors = ctx.saved_tensors
+        x, slope, *tensors = ctx.saved_tensors
         learned, partials = tensors[: ctx.count], tensors[ctx.count :]
         by_learned = [
-            _reduced(grad, partial, parameter)
+            _at(parameter, _reduced(grad, partial, parameter))
             for parameter, partial in zip(learned, partials, strict=True)
         ]
-        return None, grad * slope, None, None, *by_learned, *(None for _ in partials)
+        return None, _at(x, grad * slope), None, None, *by_learned, *(None for _ in partials)
+
+
+def _at(point: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient, or NaN where the point is.
+
+    Using the point here makes the compiler save it and compute the slope again. A second backward
+    then raises, as PyTorch's own do. With only the slope saved it would silently be zero.
+    """
+    return torch.where(point == point, gradient, point)
 
 
 class _Vector(torch.autograd.Function):
@@ -156,7 +165,7 @@ class PlainRoute:
         """
         if activation.integers and x.dtype in _INTEGERS:
             return _evaluate(activation.formula, x, activation.arguments)
-        _check_dtype(activation.name, x)
+        refuse_other_dtypes(activation.name, x)
         tensors = {n: v for n, v in activation.values.items() if isinstance(v, Tensor)}
         tensors.update(learned or {})
         if torch.compiler.is_compiling():
@@ -166,12 +175,12 @@ class PlainRoute:
 
     def derivative(self, activation: Elementwise, x: Tensor) -> Tensor:
         """The declared derivative at each element, itself differentiable."""
-        _check_dtype(activation.name, x)
+        refuse_other_dtypes(activation.name, x)
         return _evaluate(activation.derivative_formula, x, activation.arguments)
 
     def vector(self, activation: Vector, which: str, axis: int, *tensors: Tensor) -> Tensor:
         """A vector function's value (differentiable) or one of its Jacobian products."""
-        _check_dtype(activation.name, tensors[0])
+        refuse_other_dtypes(activation.name, tensors[0])
         if which != "formula":
             return _product(activation, which, axis, *tensors)
         if _is_exporting():
@@ -183,10 +192,16 @@ class PlainRoute:
 
 
 def _traced(activation: Elementwise, x: Tensor, learned: dict[str, Tensor]) -> Tensor:
-    """Record value and derivatives side by side. An exported program holds values only."""
+    """Record value and derivatives side by side. An exported program holds values only.
+
+    Of a Function inside a compiled ``torch.func`` transform, PyTorch (2.13) loses the second
+    derivative without a word. There the formula is differentiated as written, which differs from
+    the declaration at kinks only.
+    """
     arguments = {**activation.arguments, **learned}
     value = _evaluate(activation.formula, x, arguments)
-    if _is_exporting() or not _needs_gradient(x, *learned.values()):
+    unused = _is_exporting() or not _needs_gradient(x, *learned.values())
+    if unused or _transforms_active():
         return value
     slope = _evaluate(activation.derivative_formula, x, arguments)
     partials = [_partial(activation, name, x, arguments) for name in learned]
@@ -245,6 +260,7 @@ def _product(activation: Vector, which: str, axis: int, *tensors: Tensor) -> Ten
     return product.to(tensors[0].dtype)  # type: ignore[no-any-return]  # formulas are untyped
 
 
-def _check_dtype(name: str, x: Tensor) -> None:
+def refuse_other_dtypes(name: str, x: Tensor) -> None:
+    """Raise DtypeError unless x is of a float type on which activations are defined."""
     if x.dtype not in _FLOATS:
         check_dtype(name, str(x.dtype).removeprefix("torch."))

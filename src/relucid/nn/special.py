@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from relucid.functions import Elementwise, get
+from relucid.nn.autograd import refuse_other_dtypes
 from relucid.nn.elementwise import ElementwiseModule, evaluated
 from relucid.nn.words import compute_dtype
 
@@ -46,6 +47,7 @@ class RReLUModule(ElementwiseModule):
     def _value(self, x: Tensor) -> Tensor:
         if not self.training or self.learn:
             return super()._value(x)
+        refuse_other_dtypes(self._function.name, x)
         lower, upper = (self._function.parameters[n] for n in ("lower", "upper"))
         slopes = torch.empty_like(x, dtype=compute_dtype(x)).uniform_(lower, upper)
         return evaluated(_leaky_relu, x, {"negative_slope": slopes})

@@ -82,7 +82,7 @@ class Book:
         reason = uncountable(call.z)
         if reason is None and index > CALLS:
             reason = f"called more than {CALLS} times in a pass; later calls are not counted"
-            base = f"{base}#{index}"
+            base = f"{base}#{CALLS + 1}"
         if reason is not None:
             self.miss(base, reason)
             return None

@@ -51,6 +51,8 @@ FUSED = {
 }
 """Calls that hide activations: what is hidden, and the reason given."""
 
+COMPILED = "it calls a function compiled by torch.compile, whose inside cannot be seen"
+
 
 class Finder(TorchFunctionMode):
     """A function mode that hands activation calls to the book, and follows the modules.
@@ -64,7 +66,7 @@ class Finder(TorchFunctionMode):
         self._origins = Origins(paths.model)
         self.walk = Walk(paths, self._entered, self._left)
         self._verdicts: dict[int, Activation | None] = {}
-        self._paused = self._inside_declared = False
+        self._paused = self._inside_declared = self._compiled = False
         self._routes: WatchedRoutes | None = None
 
     def __torch_function__(
@@ -76,8 +78,13 @@ class Finder(TorchFunctionMode):
     ) -> Any:
         """Run the call, counting on it if it is an activation."""
         kwargs = kwargs or {}
-        if torch.compiler.is_compiling() or not self.walk.running:
+        if torch.compiler.is_compiling():
+            self._compiled = True  # the compiler keeps this effect and repeats it in every call
             return func(*args, **kwargs)
+        if not self.walk.running:
+            return func(*args, **kwargs)
+        if self._compiled:
+            self._note_compiled(self.walk.stack[-1])
         name = getattr(func, "__name__", "")
         frame = self.walk.stack[-1]
         opened = None
@@ -103,7 +110,7 @@ class Finder(TorchFunctionMode):
         try:
             self.walk.end(output)
         finally:
-            self._paused = self._inside_declared = False
+            self._paused = self._inside_declared = self._compiled = False
             if self._routes is not None:
                 self._routes.remove()
                 self._routes = None
@@ -179,6 +186,8 @@ class Finder(TorchFunctionMode):
         frame.opened = [] if opened is None else [opened]
 
     def _left(self, frame: Frame, result: Any) -> None:
+        if self._compiled:
+            self._note_compiled(frame)
         if frame.role is Role.OPAQUE:
             self._resume()
         if not isinstance(result, Tensor):
@@ -210,6 +219,10 @@ class Finder(TorchFunctionMode):
         for opened in frame.opened:
             opened.close(h)
         self._origins.after_activation(frame.z, h)
+
+    def _note_compiled(self, frame: Frame) -> None:
+        self._compiled = False
+        self._book.miss(_join(frame.place.path, "compiled function"), COMPILED)
 
     def _pause(self) -> None:
         """Leave the mode while compiled code runs, which would be compiled anew for it."""

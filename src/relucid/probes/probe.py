@@ -282,7 +282,7 @@ def batch_size(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int | None:
     """Length of axis 0 of the first tensor that the model was called with."""
     for value in (*args, *kwargs.values()):
         if isinstance(value, Tensor) and value.ndim > 0:
-            return value.shape[0]
+            return value.size(0)
         if isinstance(value, tuple | list):
             inner = batch_size(tuple(value), {})
             if inner is not None:

@@ -175,7 +175,7 @@ class _Reader:
 
 def _usable(rows: Rows) -> bool:
     """Whether no sum is spoilt by non-finite values, overflow or underflow."""
-    if not bool(rows.sums.isfinite().all()):
+    if not math.isfinite(float(rows.sums.sum())):
         return False
     if rows.squares is None:
         return True

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from relucid.records.serialise import encode
 
 FORMAT = "relucid.card"
+CATALOGUE_FORMAT = "relucid.catalogue"
 VERSION = 1
 
 
@@ -69,6 +71,8 @@ class ParameterFact:
     """A parameter, its value on this card, and what it may be."""
 
     name: str
+    symbol: str
+    """How formulas show it: ``α``."""
     value: float
     default: float
     domain: str
@@ -159,7 +163,27 @@ class Card:
     source: str
 
 
+@dataclass(frozen=True)
+class ListedFunction:
+    """A line of the catalogue."""
+
+    name: str
+    family: str
+    kind: str
+    parameters: dict[str, float]
+    """Parameters with their defaults."""
+    aliases: tuple[str, ...]
+    summary: str
+
+
 def card_json(card: Card, *, indent: int | None = 1) -> str:
     """Return a card as a versioned JSON text; infinities become the texts ``"Infinity"``."""
     document = {"format": FORMAT, "version": VERSION, "card": encode(card)}
+    return json.dumps(document, indent=indent, allow_nan=False, ensure_ascii=False)
+
+
+def catalogue_json(rows: Sequence[ListedFunction], *, indent: int | None = 1) -> str:
+    """Return the catalogue as a versioned JSON text."""
+    functions = [encode(row) for row in rows]
+    document = {"format": CATALOGUE_FORMAT, "version": VERSION, "functions": functions}
     return json.dumps(document, indent=indent, allow_nan=False, ensure_ascii=False)

@@ -58,9 +58,9 @@ class Layer:
 
 @dataclass(frozen=True)
 class Histogram:
-    """Distribution of all pre-activations of a site.
+    """Distribution of all pre-activations of a site, all units together.
 
-    ``counts`` has one entry a bin, ``edges`` one more. Values outside the edges are counted
+    Of a call with very many values, evenly spaced ones are counted. ``counts`` has one entry a bin, ``edges`` one more. Values outside the edges are counted
     in ``below`` and ``above``. ``curve`` holds the activation's value at each edge, empty
     where the function is not an elementwise one of the catalogue.
     """

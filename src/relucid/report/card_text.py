@@ -137,8 +137,9 @@ def _facts(pen: Pen, card: Card) -> Iterator[RenderableType]:
     for name, words in card_words.facts(card):
         table.add_row(pen.write(name, "cyan"), pen.write(words))
     for parameter in card.parameters:
-        words = f"{card_words.real(parameter.value)}: {card_words.parameter_sentence(parameter)}"
-        table.add_row(pen.write(f"Parameter {parameter.name}", "cyan"), pen.write(words))
+        value = f"{parameter.name} = {card_words.real(parameter.value)}"
+        words = f"{card_words.parameter_sentence(parameter)}"
+        table.add_row(pen.write(value, "cyan"), pen.write(words))
     if table.row_count:
         yield table
         yield ""

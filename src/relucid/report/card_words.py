@@ -41,7 +41,7 @@ def facts(card: Card) -> Iterator[tuple[str, str]]:
 
 
 def _facts(known: Facts) -> Iterator[tuple[str, str]]:
-    yield "Range", _interval(*known.range, ends=known.limits)
+    yield "Range", f"from {real(known.range[0])} to {real(known.range[1])}"
     yield "Limits", f"{real(known.limits[0])} at -∞, {real(known.limits[1])} at +∞"
     low, high = known.derivative_limits
     yield "Derivative's limits", f"{real(low)} at -∞, {real(high)} at +∞"
@@ -90,11 +90,10 @@ def kink_sentence(kink: KinkFact) -> str:
 
 def parameter_sentence(parameter: ParameterFact) -> str:
     """Say what a parameter is and may be."""
+    shown = f"{parameter.symbol}: " if parameter.symbol != parameter.name else ""
     learned = "; learned by its module" if parameter.learned else ""
-    return (
-        f"{parameter.meaning or 'a parameter'}; {parameter.domain}, by default "
-        f"{real(parameter.default)}{learned}"
-    )
+    default = f"by default {real(parameter.default)}"
+    return f"{shown}{parameter.meaning or 'a parameter'}; {parameter.domain}, {default}{learned}"
 
 
 def _stretch(stretch: Stretch) -> str:
@@ -106,8 +105,3 @@ def _stretch(stretch: Stretch) -> str:
     if math.isinf(stretch.high):
         return f"{verb} from {real(stretch.low)}"
     return f"{verb} from {real(stretch.low)} to {real(stretch.high)}"
-
-
-def _interval(low: float, high: float, ends: tuple[float, float]) -> str:
-    """Write a range; whether an end is reached is not known, so it says only between."""
-    return f"from {real(low)} to {real(high)}"

@@ -11,7 +11,8 @@ from relucid.records.cards import Curve
 _BRAILLE = 0x2800
 # The bit of each dot of a braille cell, by row and column.
 _BITS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
-_AXES = {"both": "┼+", "across": "─-", "down": "│|"}
+# By whether a cell is on the line y = 0 and on the line x = 0.
+_AXES = {(True, True): "┼+", (True, False): "─-", (False, True): "│|", (False, False): "  "}
 _MARKS = {True: "●@", False: "○o"}
 
 
@@ -50,18 +51,16 @@ class _Canvas:
         column, row = self._place(0.0, 0.0, 1, 1)
         for r in range(self.height):
             yield "".join(
-                self._cell(r, c, "both" if r == row and c == column else
-                           "across" if r == row else "down" if c == column else "", narrow)
-                for c in range(self.width)
-            )  # fmt: skip
+                self._cell(r, c, (r == row, c == column), narrow) for c in range(self.width)
+            )
 
-    def _cell(self, row: int, column: int, axis: str, narrow: bool) -> str:
+    def _cell(self, row: int, column: int, on_axes: tuple[bool, bool], narrow: bool) -> str:
         cell = (row, column)
         if cell in self.marks:
             return self.marks[cell]
         if cell in self.dots:
             return "*" if narrow else chr(_BRAILLE + self.dots[cell])
-        return _AXES[axis][narrow] if axis else " "
+        return _AXES[on_axes][narrow]
 
     def _place(self, x: float, y: float, across: int, down: int) -> tuple[int, int]:
         """Return column and row, counted from the top left; -1 where it is out of view."""
@@ -98,7 +97,9 @@ def frame_of(curve: Curve) -> Frame:
     return Frame(min(xs), max(xs), low - pad, high + pad)
 
 
-def _dense(xs: tuple[float, ...], ys: tuple[float, ...], count: int) -> Iterator[tuple[float, float]]:
+def _dense(
+    xs: tuple[float, ...], ys: tuple[float, ...], count: int
+) -> Iterator[tuple[float, float]]:
     """Yield points along the line, also where it is steep."""
     for i in range(len(xs) - 1):
         steps = max(4, count // len(xs))

@@ -101,7 +101,7 @@ def gelu_derivative(m: Any, x: Any) -> Any:
     family=FAMILY,
     derivative=gelu_derivative,
     definition=lambda m, x: x * (1.0 + m.erf(x / m.sqrt(2.0))) / 2.0,
-    aliases=("gelu_exact", "gelu_erf", "gaussian_error_linear_unit"),
+    aliases=("gelu_exact", "gelu_erf", "gelu_python", "gaussian_error_linear_unit"),
     source="Hendrycks and Gimpel 2016, arXiv:1606.08415",
     cures="ReLU's kink and dead units; the usual choice in transformers.",
     costs="An error function an element, no exact zeros, and not monotone: it dips to -0.170.",
@@ -133,7 +133,7 @@ def gelu_tanh_derivative(m: Any, x: Any) -> Any:
     family=FAMILY,
     derivative=gelu_tanh_derivative,
     definition=gelu_tanh_definition,
-    aliases=("gelu_new", "gelu_pytorch_tanh", "gelu_approximate"),
+    aliases=("gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh", "gelu_approximate"),
     source="Hendrycks and Gimpel 2016, arXiv:1606.08415, section 2",
     cures="The cost of GELU's error function; GPT-2's and BERT's original code use it.",
     costs="Up to 0.0005 away from GELU; as GELU otherwise.",
@@ -184,13 +184,13 @@ def mish(m: Any, x: Any) -> Any:
 
 
 def hardswish_derivative(m: Any, x: Any) -> Any:
-    return m.where(x < -3.0, 0.0, m.where(x <= 3.0, (2.0 * x + 3.0) / 6.0, 1.0))
+    return m.where(x <= -3.0, 0.0, m.where(x < 3.0, (2.0 * x + 3.0) / 6.0, 1.0))
 
 
 @activation(
     family=FAMILY,
     derivative=hardswish_derivative,
-    kinks=(Kink(-3.0, -0.5), Kink(3.0, 1.5)),
+    kinks=(Kink(-3.0, 0.0), Kink(3.0, 1.0)),
     aliases=("hard_swish", "hard_silu"),
     source="Howard et al. 2019 (MobileNetV3), arXiv:1905.02244",
     cures="The cost of SiLU on small processors.",

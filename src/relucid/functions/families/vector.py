@@ -13,8 +13,14 @@ FAMILY = "vector"
 BRIDLE = "Bridle 1990, Neurocomputing: Algorithms, Architectures and Applications"
 
 
+def _first_largest(m: Any, x: Any, axis: int) -> Any:
+    """1 at the first of the largest entries along ``axis``, 0 elsewhere."""
+    largest = m.where(x == m.max(x, axis), 1.0, 0.0)
+    return m.where(m.cumsum(largest, axis) == 1.0, largest, 0.0)
+
+
 def softmax_formula(m: Any, x: Any, axis: int) -> Any:
-    powers = m.exp(x - m.max(x, axis))
+    powers = m.exp_difference(x, m.max(x, axis))
     return powers / m.sum(powers, axis)
 
 
@@ -45,8 +51,10 @@ softmax = register(
 
 
 def log_softmax_formula(m: Any, x: Any, axis: int) -> Any:
-    shifted = x - m.max(x, axis)
-    return shifted - m.log(m.sum(m.exp(shifted), axis))
+    largest = m.max(x, axis)
+    others = m.where(_first_largest(m, x, axis) == 1.0, 0.0, m.exp_difference(x, largest))
+    # The sum is 1 + others: log1p keeps the digits of others where one entry leads by far.
+    return (x - largest) - m.log1p(m.sum(others, axis))
 
 
 def log_softmax_forward(m: Any, x: Any, v: Any, axis: int) -> Any:
@@ -93,12 +101,6 @@ softmin = register(
         costs="As softmax.",
     )
 )
-
-
-def _first_largest(m: Any, x: Any, axis: int) -> Any:
-    """1 at the first of the largest entries along ``axis``, 0 elsewhere."""
-    largest = m.where(x == m.max(x, axis), 1.0, 0.0)
-    return m.where(m.cumsum(largest, axis) == 1.0, largest, 0.0)
 
 
 def hardmax_formula(m: Any, x: Any, axis: int) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import sympy
@@ -65,7 +66,7 @@ def branches_of(expression: Expr, numbers: Mapping[Expr, float]) -> tuple[Branch
 
 def meetings_of(branches: Sequence[Branch], numbers: Mapping[Expr, float]) -> Iterator[Meeting]:
     """What happens at each joint, from left to right."""
-    for left, right in zip(branches[:-1], branches[1:], strict=True):
+    for left, right in pairwise(branches):
         if right.piece.low is not None:
             yield _meeting(left, right, right.piece.low, numbers)
 

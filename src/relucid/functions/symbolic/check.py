@@ -9,7 +9,7 @@ from typing import Any
 import mpmath
 import sympy
 
-from relucid.functions.elementwise import Elementwise
+from relucid.functions.elementwise import Elementwise, Kink
 from relucid.functions.symbolic.atoms import Expr, X, textbook
 from relucid.functions.symbolic.differentiate import differentiate
 from relucid.functions.symbolic.direction import evaluator
@@ -43,7 +43,8 @@ def _formulas(activation: Elementwise, view: SymbolicView) -> Iterator[str]:
     given, _ = symbols_of(activation)
     if activation.definition is not None:
         accurate = textbook(trace(activation.formula, given))
-        yield from _compare(view, "definition", accurate, [b.piece.expression for b in view.branches])
+        values = [branch.piece.expression for branch in view.branches]
+        yield from _compare(view, "accurate formula", accurate, values)
     slope = textbook(trace(activation.slope, given))
     yield from _compare(view, "declared derivative", slope, [b.derivative for b in view.branches])
 
@@ -51,9 +52,7 @@ def _formulas(activation: Elementwise, view: SymbolicView) -> Iterator[str]:
 def _partials(activation: Elementwise, view: SymbolicView) -> Iterator[str]:
     given, _ = symbols_of(activation)
     for name, partial in activation.partials.items():
-        derived = [
-            textbook(differentiate(b.piece.expression, given[name])) for b in view.branches
-        ]
+        derived = [textbook(differentiate(b.piece.expression, given[name])) for b in view.branches]
         declared = textbook(trace(partial, given))
         yield from _compare(view, f"declared derivative by {name}", declared, derived)
 
@@ -62,18 +61,20 @@ def _compare(
     view: SymbolicView, what: str, declared: Expr, derived: Iterable[Expr]
 ) -> Iterator[str]:
     """Compare an expression of all x with one expression a branch, at points of each branch."""
-    right = [(branch.piece, evaluator(e, view.numbers)) for branch, e in zip(view.branches, derived, strict=True)]
+    own = [
+        (branch.piece, evaluator(expression, view.numbers))
+        for branch, expression in zip(view.branches, derived, strict=True)
+    ]
     for piece in pieces(declared, view.numbers):
-        left = evaluator(piece.expression, view.numbers)
-        for own, expected in right:
-            for x in _inside(piece, own):
-                a, b = left(x), expected(x)
-                if abs(a - b) > _TOLERANCE * max(1, abs(b)):
-                    yield (
-                        f"the {what} of {view.activation.name} is {float(a):.6g} at x = {x:g}, and "
-                        f"its formula gives {float(b):.6g}"
-                    )
-                    return
+        said = evaluator(piece.expression, view.numbers)
+        for x, implied in ((x, f) for interval, f in own for x in _inside(piece, interval)):
+            a, b = said(x), implied(x)
+            if abs(a - b) > _TOLERANCE * max(1, abs(b)):
+                yield (
+                    f"the {what} of {view.activation.name} is {float(a):.6g} at x = {x:g}, and "
+                    f"its definition gives {float(b):.6g}"
+                )
+                return
 
 
 def _inside(*intervals: Any) -> list[float]:
@@ -87,31 +88,38 @@ def _inside(*intervals: Any) -> list[float]:
 
 
 def _kinks(activation: Elementwise, view: SymbolicView) -> Iterator[str]:
-    name, declared = activation.name, {kink.at: kink.derivative for kink in activation.kinks}
+    declared = [kink.at for kink in activation.kinks]
     for meeting in view.kinks:
         if not any(_same(meeting.joint.at, at) for at in declared):
             left, right = view.number(meeting.slope_left), view.number(meeting.slope_right)
+            what = "value" if meeting.jump == "value" else "derivative"
             yield (
-                f"{name} has a kink at {meeting.joint.at:g} that is not declared: the "
-                f"{'value jumps' if meeting.jump == 'value' else 'derivative jumps'} there (slope "
-                f"{left:g} on the left, {right:g} on the right)"
+                f"{activation.name} has a kink at {meeting.joint.at:g} that is not declared: the "
+                f"{what} jumps there (slope {left:g} on the left, {right:g} on the right)"
             )
-    for at, used in declared.items():
-        meeting = next((m for m in view.kinks if _same(m.joint.at, at)), None)
-        if meeting is None:
-            yield f"{name} declares a kink at {at:g}, and its derivative does not jump there"
-            continue
-        sides = sorted((view.number(meeting.slope_left), view.number(meeting.slope_right)))
-        if not sides[0] - _EXACT <= used <= sides[1] + _EXACT:
-            yield (
-                f"{name} uses the derivative {used:g} at its kink at {at:g}, which is not between "
-                f"the slopes {sides[0]:g} and {sides[1]:g} beside it"
-            )
-        if not _same(float(activation.derivative(at)), used):
-            yield (
-                f"{name} declares the derivative {used:g} at its kink at {at:g}, and its derivative "
-                f"formula gives {float(activation.derivative(at)):g}"
-            )
+    for kink in activation.kinks:
+        yield from _kink(activation, view, kink)
+
+
+def _kink(activation: Elementwise, view: SymbolicView, kink: Kink) -> Iterator[str]:
+    """Check a declared kink: that it is one, and the derivative used there."""
+    name, at, used = activation.name, kink.at, kink.derivative
+    meeting = next((m for m in view.kinks if _same(m.joint.at, at)), None)
+    if meeting is None:
+        yield f"{name} declares a kink at {at:g}, and its derivative does not jump there"
+        return
+    low, high = sorted((view.number(meeting.slope_left), view.number(meeting.slope_right)))
+    if not low - _EXACT <= used <= high + _EXACT:
+        yield (
+            f"{name} uses the derivative {used:g} at its kink at {at:g}, which is not between the "
+            f"slopes {low:g} and {high:g} beside it"
+        )
+    evaluated = float(activation.derivative(at))
+    if not _same(evaluated, used):
+        yield (
+            f"{name} declares the derivative {used:g} at its kink at {at:g}, and its derivative "
+            f"formula gives {evaluated:g}"
+        )
 
 
 def _seams(activation: Elementwise, view: SymbolicView) -> Iterator[str]:
@@ -119,7 +127,10 @@ def _seams(activation: Elementwise, view: SymbolicView) -> Iterator[str]:
     found = [meeting.joint.at for meeting in view.seams]
     for at in found:
         if not any(_same(at, seam) for seam in activation.seams):
-            yield f"the second derivative of {activation.name} jumps at {at:g}, which is no declared seam"
+            yield (
+                f"the second derivative of {activation.name} jumps at {at:g}, which is no declared "
+                "seam"
+            )
     for seam in activation.seams:
         if not any(_same(seam, at) for at in (*found, *kinks)) and not _smooth_here(view, seam):
             yield f"{activation.name} declares a seam at {seam:g}, where no pieces meet"
@@ -171,5 +182,3 @@ def _saved(activation: Elementwise, view: SymbolicView) -> Iterator[str]:
 
 def _same(a: float, b: float) -> bool:
     return a == b or math.isclose(a, b, rel_tol=_EXACT, abs_tol=_EXACT)
-
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import mpmath
@@ -61,9 +62,7 @@ def _within(slope: Any, low: float, high: float, constant: bool) -> list[Stretch
     if not signs or not any(sign for _, sign in signs):
         return [Stretch(low, high, "constant")]
     turns = [
-        (_turn(slope, a, b), sign)
-        for (a, before), (b, sign) in zip(signs[:-1], signs[1:], strict=True)
-        if before != sign
+        (_turn(slope, a, b), sign) for (a, before), (b, sign) in pairwise(signs) if before != sign
     ]
     starts = [(low, signs[0][1]), *turns]
     ends = [*(at for at, _ in turns), high]

@@ -12,7 +12,7 @@ from relucid.functions.symbolic.atoms import Expr, exact
 from relucid.functions.symbolic.words import SymbolicWords
 from relucid.functions.vector import Vector
 
-LENGTH, I, J, K = sympy.symbols("n i j k", integer=True, positive=True)
+LENGTH, ROW, COLUMN, INDEX = sympy.symbols("n i j k", integer=True, positive=True)
 INPUT, OUTPUT = sympy.IndexedBase("x"), sympy.IndexedBase("y")
 
 
@@ -39,7 +39,7 @@ class VectorWords(SymbolicWords):
 
     def total(self, term: Callable[[Expr], Any]) -> Expr:
         """The sum of ``term(k)`` over all k."""
-        return sympy.Sum(exact(term(K)), (K, 1, LENGTH))
+        return sympy.Sum(exact(term(INDEX)), (INDEX, 1, LENGTH))
 
     def delta(self, i: Any, j: Any) -> Expr:
         """1 where i = j, else 0."""
@@ -65,18 +65,18 @@ def entry(activation: Vector) -> tuple[Expr, Expr]:
             "entry_derivative=... for its card"
         )
     words, parameters = VectorWords(), {n: exact(v) for n, v in activation.arguments.items()}
-    value = activation.entry(words, INPUT, I, **parameters)
-    slope = activation.entry_derivative(words, INPUT, OUTPUT, I, J, **parameters)
+    value = activation.entry(words, INPUT, ROW, **parameters)
+    slope = activation.entry_derivative(words, INPUT, OUTPUT, ROW, COLUMN, **parameters)
     return exact(value), exact(slope)
 
 
 def evaluate(expression: Expr, x: list[float], y: list[float], i: int, j: int) -> float:
     """The number that an entry's formula gives for these vectors and 1-based indices."""
-    known = {LENGTH: sympy.Integer(len(x)), I: sympy.Integer(i), J: sympy.Integer(j)}
+    known = {LENGTH: sympy.Integer(len(x)), ROW: sympy.Integer(i), COLUMN: sympy.Integer(j)}
     found = expression.subs(known).doit()
     found = found.replace(largest, lambda block: sympy.Float(max(_part(block, x))))
     found = found.replace(argmax, lambda block: _first_largest(block, x))
-    values = {INPUT[k + 1]: v for k, v in enumerate(x)} | {OUTPUT[k + 1]: v for k, v in enumerate(y)}
+    values = {INPUT[k]: v for k, v in enumerate(x, 1)} | {OUTPUT[k]: v for k, v in enumerate(y, 1)}
     return float(found.subs(values))
 
 

@@ -16,7 +16,8 @@ _TIMES = "\u2062"  # invisible, for readers that speak
 
 def mathml(expression: Expr) -> str:
     """Presentation MathML without the outer ``math`` element."""
-    return str(_MathML({"order": "none"}).doprint(readable(expression)))
+    text = str(_MathML({"order": "none"}).doprint(readable(expression)))
+    return text.replace("<mo>-</mo>", "<mo>−</mo>")
 
 
 class _MathML(MathMLPresentationPrinter):
@@ -54,7 +55,8 @@ class _MathML(MathMLPresentationPrinter):
         return self._subscripted(expr.base, expr.indices[0])
 
     def _print_KroneckerDelta(self, expr: Expr) -> Any:
-        indices = self._row(*(self._print(arg) for arg in expr.args))
+        i, j = map(self._print, expr.args)
+        indices = self._row(i, self._leaf("mo", ","), j)
         delta = self.dom.createElement("msub")
         delta.appendChild(self._leaf("mi", "δ"))
         delta.appendChild(indices)
@@ -105,7 +107,7 @@ class _MathML(MathMLPresentationPrinter):
     def _print_Derivative(self, expr: Expr) -> Any:
         fraction = self.dom.createElement("mfrac")
         fraction.appendChild(self._leaf("mi", "d"))
-        fraction.appendChild(self._leaf("mi", f"d{GREEK.get(str(expr.args[1][0]), expr.args[1][0])}"))
+        fraction.appendChild(self._row(self._leaf("mi", "d"), self._print(expr.args[1][0])))
         return self._row(fraction, *self._bracketed(expr.args[0], "[", "]"))
 
     def _applied(self, name: str, argument: Expr) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import sympy
 from sympy.core.relational import Relational
@@ -55,7 +56,7 @@ def _split(
         return [Piece(low, high, expression)]
     ends = [low, *_changes(switch, low, high, numbers), high]
     found = []
-    for left, right in zip(ends[:-1], ends[1:], strict=True):
+    for left, right in pairwise(ends):
         point = sympy.Rational(_between(left, right))
         decided = expression.xreplace({switch: _decide(switch, point, numbers)})
         found += _split(decided, left, right, numbers)

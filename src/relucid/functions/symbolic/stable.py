@@ -20,22 +20,27 @@ def gates(expression: Expr) -> Expr:
 
 def softened(expression: Expr) -> Expr:
     """Write log(1 + exp(u)) as max(u, 0) + log1p(exp(-abs(u))), which does not overflow."""
-    return expression.replace(_is_softplus, lambda e: _softplus(_inside(e)))
+    return expression.replace(_is_softplus, _softplus)
 
 
 def _is_share(e: Expr) -> bool:
-    return bool(e.is_Pow and e.exp.is_Integer and e.exp < 0 and _exponent(e.base) is not None)
+    return bool(e.is_Pow and e.exp.is_Integer and e.exp < 0 and _is_one_and_exp(e.base))
 
 
 def _share(e: Expr) -> Expr:
-    return sigmoid(-_exponent(e.base)) ** -e.exp
+    return sigmoid(-_inside(e.base)) ** -e.exp
 
 
-def _exponent(e: Expr) -> Expr | None:
-    """The u of 1 + exp(u), else None."""
-    if e.is_Add and len(e.args) == 2 and e.args[0] == 1 and isinstance(e.args[1], sympy.exp):
-        return e.args[1].args[0]
-    return None
+def _is_one_and_exp(e: Expr) -> bool:
+    """Whether it is 1 + exp(u)."""
+    return bool(
+        e.is_Add and len(e.args) == 2 and e.args[0] == 1 and isinstance(e.args[1], sympy.exp)
+    )
+
+
+def _inside(e: Expr) -> Expr:
+    """Return the u of 1 + exp(u)."""
+    return e.args[1].args[0]
 
 
 def _joined(e: Expr) -> Expr:
@@ -59,13 +64,10 @@ def _times(grown: Expr, u: Expr) -> Expr:
 def _is_softplus(e: Expr) -> bool:
     if isinstance(e, log1p):
         return isinstance(e.args[0], sympy.exp)
-    return isinstance(e, sympy.log) and _exponent(e.args[0]) is not None
+    return isinstance(e, sympy.log) and _is_one_and_exp(e.args[0])
 
 
-def _inside(e: Expr) -> Expr:
+def _softplus(e: Expr) -> Expr:
     (argument,) = e.args
-    return argument.args[0] if isinstance(e, log1p) else _exponent(argument)
-
-
-def _softplus(u: Expr) -> Expr:
+    u = argument.args[0] if isinstance(e, log1p) else _inside(argument)
     return sympy.Max(u, 0) + log1p(sympy.exp(-sympy.Abs(u)))

@@ -125,7 +125,7 @@ def symbols_of(activation: Elementwise) -> tuple[dict[str, Expr], dict[Expr, flo
 
 
 def _symbol(name: str, declared: Parameter) -> Expr:
-    if declared.low > 0 or declared.low == 0 and declared.open_low:
+    if declared.low > 0 or (declared.low == 0 and declared.open_low):
         return sympy.Symbol(name, positive=True)
     return sympy.Symbol(name, nonnegative=True if declared.low >= 0 else None, real=True)
 

@@ -84,6 +84,9 @@ class SymbolicWords:
     def exp_product(self, a: Any, b: Any) -> Expr:
         return sympy.exp(exact(a) * exact(b))
 
+    def exp_difference(self, a: Any, b: Any) -> Expr:
+        return sympy.exp(exact(a) - exact(b))
+
     def exp_quotient(self, a: Any, b: Any) -> Expr:
         return sympy.exp(exact(a) / exact(b))
 

@@ -1,0 +1,47 @@
+"""The command: one file a verb, and nothing here but putting them together.
+
+A new verb is a module with one function, and one line below.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from relucid.cli.checkup import checkup
+from relucid.cli.errors import run
+from relucid.cli.explain import explain
+from relucid.cli.listing import list_functions
+
+app = typer.Typer(
+    name="relucid",
+    help="See, choose, repair and speed up the activation functions of PyTorch networks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(checkup)
+app.command()(explain)
+app.command("list")(list_functions)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"relucid {version('relucid')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """See, choose, repair and speed up the activation functions of PyTorch networks."""
+
+
+def main() -> None:
+    """Run the command; errors that relucid raises on purpose end it with status 2."""
+    run(app)
