@@ -1,10 +1,14 @@
 """relucid (lucid ReLUs): see, choose, repair and speed up the activations of PyTorch networks."""
 
+from typing import TYPE_CHECKING, Any
+
 from relucid import nn
 from relucid.checkup import Health, checkup
 from relucid.functions import Kink, Parameter, activation, catalogue, get
 from relucid.plot import plot
-from relucid.probes import watch
+
+if TYPE_CHECKING:
+    from relucid.probes import watch
 
 __version__ = "0.1.0"
 
@@ -20,3 +24,12 @@ __all__ = [
     "plot",
     "watch",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the probes when they are first asked for: they take a third of the import."""
+    if name == "watch":
+        from relucid.probes import watch
+
+        return watch
+    raise AttributeError(f"module 'relucid' has no attribute {name!r}")

@@ -8,12 +8,11 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relucid.diagnose import diagnose
 from relucid.errors import OutputError
-from relucid.probes import observe
 from relucid.records import Checkup, Finding, Observation, Severity, from_json, to_json
-from relucid.report import save_html, save_json, show
 
+# The rooms that a checkup puts together load on first use: `import relucid` would take half as
+# long again.
 if TYPE_CHECKING:
     from rich.console import Console
     from torch import nn
@@ -50,6 +49,8 @@ class Health:
 
     def show(self, console: Console | None = None) -> None:
         """Print the findings to the terminal, or to a given Rich console."""
+        from relucid.report import show
+
         show(self.checkups, console)
 
     def save(self, path: str | PathLike[str]) -> Path:
@@ -58,6 +59,8 @@ class Health:
         Raises :class:`~relucid.errors.OutputError` where the path cannot be written or has
         another suffix. An existing file is replaced as a whole or not at all.
         """
+        from relucid.report import save_html, save_json
+
         target = Path(path)
         writers = {".html": save_html, ".htm": save_html, ".json": save_json}
         if target.suffix.lower() not in writers:
@@ -110,6 +113,9 @@ def checkup(
         DataError: if there are no data, or the model refuses them.
         LossError: if the loss is not a scalar, or cannot be differentiated.
     """
+    from relucid.diagnose import diagnose
+    from relucid.probes import observe
+
     observation = observe(model, data, loss, batches=batches, progress=progress)
     several = "es" if observation.batches != 1 else ""
     record = Checkup(

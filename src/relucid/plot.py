@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from relucid.errors import MissingDependencyError, ParameterError
 from relucid.functions import Elementwise, TwoInput, get
-from relucid.functions.curves import Graph, graph
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from relucid.functions.curves import Graph
 
 
 def plot(
@@ -37,6 +38,8 @@ def plot(
             has no graph.
 
     """
+    from relucid.functions.curves import graph
+
     low, high = map(float, span)
     if not low < high < float("inf") or low == -float("inf"):
         raise ParameterError(f"span must be two numbers, the lesser first, and is {span!r}")
