@@ -76,8 +76,7 @@ def _section(one: Card) -> Iterator[str]:
 
 
 def _display(signature: str, cases: tuple[Case, ...]) -> str:
-    name = signature.replace("_", r"\_")
-    head = f"\\mathrm{{{name}}} = " if signature else ""
+    head = f"{_head(signature)} = " if signature else ""
     if len(cases) == 1:
         return f"$${head}{cases[0].formula.latex}$$"
     lines = (
@@ -85,6 +84,14 @@ def _display(signature: str, cases: tuple[Case, ...]) -> str:
         for case in cases
     )
     return f"$${head}\\begin{{cases}} {SEPARATOR.join(lines)} \\end{{cases}}$$"
+
+
+def _head(signature: str) -> str:
+    """Return ``relu(x)`` with its name upright, and ``y[i]`` with its index below."""
+    if signature.endswith("]"):
+        return signature.replace("[", "_{").replace("]", "}")
+    name, _, arguments = signature.replace("_", r"\_").partition("(")
+    return rf"\mathrm{{{name}}}({arguments}"
 
 
 def _parameters(parameters: tuple[ParameterFact, ...]) -> Iterator[str]:

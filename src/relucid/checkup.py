@@ -112,6 +112,7 @@ def checkup(
         ModelError: if this is no module, or one without any activation.
         DataError: if there are no data, or the model refuses them.
         LossError: if the loss is not a scalar, or cannot be differentiated.
+
     """
     from relucid.diagnose import diagnose
     from relucid.probes import observe

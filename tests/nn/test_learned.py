@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from support.cases import ELEMENTWISE
 from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 from torch.func import functional_call
 
 from relucid import nn as rnn
 from relucid.errors import ShapeError
+from support.cases import ELEMENTWISE
 
 X = torch.tensor(
     [-4.37, -2.37, -1.21, -0.77, -0.43, 0.17, 0.41, 0.93, 1.61, 2.6, 3.7, 7.1],

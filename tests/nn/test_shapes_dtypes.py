@@ -4,12 +4,12 @@ import math
 
 import pytest
 import torch
-from support.cases import CASES, ELEMENTWISE
-from support.modules import by_case, module_of
 from torch import nn
 
 from relucid import nn as rnn
 from relucid.errors import DtypeError, ShapeError
+from support.cases import CASES, ELEMENTWISE
+from support.modules import by_case, module_of
 
 ALL = by_case(CASES)
 EACH = by_case(ELEMENTWISE)

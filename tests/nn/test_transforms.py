@@ -2,14 +2,14 @@
 
 import pytest
 import torch
-from support.cases import CASES, ELEMENTWISE
-from support.modules import by_case, module_of
 from torch import nn
 from torch.autograd import forward_ad, gradcheck, gradgradcheck
 
 import relucid
 from relucid import nn as rnn
 from relucid.errors import DtypeError
+from support.cases import CASES, ELEMENTWISE
+from support.modules import by_case, module_of
 
 # PyTorch's own tracers use what PyTorch deprecates.
 pytestmark = [

@@ -69,6 +69,12 @@ def _prelu(attributes: Attributes, x: Any, slope: Any) -> Any:
     return get("prelu", negative_slope=slope)(x)
 
 
+def _swiglu(attributes: Attributes, gate: Any, value: Any) -> Any:
+    if "alpha" in attributes:
+        return value * get("silu", beta=attributes["alpha"])(gate)
+    return get("swiglu")(value, gate)
+
+
 def _thresholded_relu(attributes: Attributes, x: Any) -> Any:
     return get("thresholded_relu", threshold=attributes.get("alpha", 1.0))(x)
 
@@ -97,12 +103,13 @@ ADAPTERS: dict[str, Adapter] = {
     "Hardmax": _along_axis("hardmax"),
     "Identity": _plain("identity"),
     "Atan": _plain("arctan"),
+    "SwiGLU": _swiglu,
 }
 COUNTS = {
     **{"Relu": 1, "LeakyRelu": 3, "PRelu": 2, "Elu": 3, "Celu": 3, "Selu": 3, "Softplus": 2},
     **{"Softsign": 2, "Sigmoid": 2, "HardSigmoid": 3, "HardSwish": 1, "Tanh": 2},
     **{"ThresholdedRelu": 3, "Shrink": 2, "Clip": 11, "Gelu": 4, "Mish": 1, "Swish": 1},
-    **{"Softmax": 7, "LogSoftmax": 7, "Hardmax": 7, "Identity": 1, "Atan": 2},
+    **{"Softmax": 7, "LogSoftmax": 7, "Hardmax": 7, "Identity": 3, "Atan": 2, "SwiGLU": 3},
 }
 NOT_OURS = {
     "test_clip_min_greater_than_max": "hardtanh refuses limits in the wrong order",

@@ -35,8 +35,8 @@ SICK = Recipe(
     "Digits, learning rate too high",
     1.0,
     "The same network from the same initial weights, trained on the same batches at a learning "
-    "rate of 1.0, twenty times as high. The first steps are so large that they throw units to where "
-    "they never fire again.",
+    "rate of 1.0, twenty times as high. The first steps are so large that they throw units to "
+    "where they never fire again.",
 )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from relucid.diagnose.words import percent
 from relucid.records import Observation, SiteRecord
@@ -23,7 +22,7 @@ class Hurdles:
             reason = _no_counts(record) or self._starved(record)
             if reason is not None:
                 self._reasons[record.site.name] = reason
-            elif silent(record).all():
+            elif record.silent.all():
                 self.dead.append(record)
 
     def why(self, record: SiteRecord) -> str | None:
@@ -42,13 +41,6 @@ class Hurdles:
 def in_order(observation: Observation) -> list[SiteRecord]:
     """Return the sites in the order of execution."""
     return sorted(observation.sites, key=lambda record: record.site.order)
-
-
-def silent(record: SiteRecord) -> NDArray[np.bool_]:
-    """Mark the units whose output is exactly 0, where the function is flat, on every element."""
-    flat = record.saturated == record.elements
-    found: NDArray[np.bool_] = (record.zeros == record.elements) & flat
-    return found
 
 
 def same_in_every_sample(record: SiteRecord) -> bool:

@@ -2,6 +2,7 @@
 
 from relucid.functions.base import Activation
 from relucid.functions.bridge import speak_torch
+
 from relucid.functions.families import (  # isort: skip  # in the order of the documentation
     piecewise,
     exponential,

@@ -62,11 +62,15 @@ def activation(
         aliases: other names.
         learned: parameters that a module learns unless asked otherwise.
         rising: parameters whose values must not fall from one to the next.
-        summary, cures, costs, note: sentences for the card.
+        summary: a sentence that says what it does; the docstring's first line where left out.
+        cures: what it is good against.
+        costs: what it costs.
+        note: what texts often get wrong about it.
 
     Raises:
         DeclarationError: if the formula's arguments and the declared parameters differ, the name
             is taken, or no derivative is given and none can be derived.
+
     """
 
     def declare(formula: Formula) -> Elementwise:

@@ -16,6 +16,7 @@ from relucid.functions.derive import derive
 from relucid.functions.evaluate import Formula, apply_to_arrays
 from relucid.functions.libraries import is_torch
 
+
 @dataclass(frozen=True)
 class Kink:
     """A point where the derivative jumps, and the derivative that is used exactly there."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -71,7 +72,8 @@ def extent(function: Function, kinks: Sequence[float]) -> tuple[float, float]:
     best = []
     for pick, choose in ((np.argmin, min), (np.argmax, max)):
         i = int(pick(values))
-        refined = _refine(function, points[max(i - 1, 0)], points[min(i + 1, len(points) - 1)], choose)
+        low, high = points[max(i - 1, 0)], points[min(i + 1, len(points) - 1)]
+        refined = _refine(function, low, high, choose)
         best.append(_snap(choose(float(values[i]), refined, *ends)))
     return best[0], best[1]
 
@@ -115,7 +117,7 @@ def zero_region(function: Function, kinks: Sequence[float]) -> tuple[float, floa
     edges = [-math.inf, *kinks, math.inf]
     regions = [
         (low, high)
-        for low, high in zip(edges[:-1], edges[1:], strict=True)
+        for low, high in pairwise(edges)
         if np.all(np.asarray(function(_inside(low, high))) == 0.0)
     ]
     return (regions[0][0], regions[-1][1]) if regions else None
@@ -132,7 +134,7 @@ def piecewise_constant(function: Function, kinks: Sequence[float]) -> bool:
     edges = [-math.inf, *kinks, math.inf]
     return all(
         np.ptp(np.asarray(function(_inside(low, high)))) == 0.0
-        for low, high in zip(edges[:-1], edges[1:], strict=True)
+        for low, high in pairwise(edges)
     )
 
 

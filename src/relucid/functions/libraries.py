@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import sys
 from collections.abc import Callable
 from functools import lru_cache
@@ -44,7 +45,7 @@ class ArrayWords(Words):
         return self.where((a >= b) | (a != a), a, b)
 
     def max(self, x: Any, axis: int) -> Any:
-        return self._namespace.max(x, axis=axis, keepdims=True)
+        return self._namespace.max(x, axis=axis, keepdims=True, initial=-math.inf)
 
     def sum(self, x: Any, axis: int) -> Any:
         return self._namespace.sum(x, axis=axis, keepdims=True)

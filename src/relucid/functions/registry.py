@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable
 from typing import Any, TypeVar
 
 from relucid.errors import DeclarationError, ParameterError, UnknownActivationError
@@ -102,7 +101,7 @@ def _gelu(approximate: Any, parameters: dict[str, Any]) -> Activation:
 
 def _by_object(thing: Any, parameters: dict[str, Any]) -> Activation:
     """A class, module instance or function: by its name, parameters by their attributes."""
-    subject = thing if isinstance(thing, type | Callable) and hasattr(thing, "__name__") else type(thing)  # type: ignore[arg-type]
+    subject = thing if hasattr(thing, "__name__") else type(thing)
     name = getattr(subject, "__name__", "")
     if _normal(name) not in _names or _normal(name) in _OTHERWISE:
         raise UnknownActivationError(

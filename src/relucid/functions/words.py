@@ -150,7 +150,7 @@ class Words:
         return self.where(x < 0, 2.0 * self.exp(x * x) - tail, tail)
 
     def tanh_residual(self, x: Any) -> Any:
-        """x - tanh(x), by Lambert's continued fraction where the difference would cancel."""
+        """X - tanh(x), by Lambert's continued fraction where the difference would cancel."""
         square = self.minimum(x * x, 4.0)
         fraction: Any = 29.0
         for odd in range(27, 1, -2):

@@ -16,6 +16,7 @@ class TwoInputModule(ActivationModule):
 
     Args:
         dim: the axis of even length n that holds both, value first; the output's is n / 2.
+
     """
 
     _function: TwoInput
@@ -38,6 +39,7 @@ class VectorModule(ActivationModule):
             3-D inputs, which is the batch) is hardly ever meant.
 
     Further arguments are the parameters of the declaration.
+
     """
 
     _function: Vector

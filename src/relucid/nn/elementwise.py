@@ -27,6 +27,7 @@ class ElementwiseModule(ActivationModule):
         device, dtype: of the learned parameters.
 
     Further arguments are the parameters of the declaration.
+
     """
 
     _function: Elementwise

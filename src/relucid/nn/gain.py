@@ -18,7 +18,7 @@ def gain(activation: Any, /, *, backward: bool = False, **parameters: Any) -> fl
     z ~ N(0, 1), or with ``backward`` 1 / sqrt(E[phi'(z)^2]), which with ``sqrt(fan_out)`` keeps
     gradients. For ReLU and leaky ReLU both are He's gain and equal
     ``torch.nn.init.calculate_gain``. PyTorch's other values are conventions: tanh has 5/3 there
-    and 1.5925 here, SELU 3/4 there and 1 here, sigmoid 1 there and 1.8467 here.
+    and 1.5925 here, SELU 3/4 there and 1 here, sigmoid 1 there and 1.8462 here.
 
     Args:
         activation: anything that :func:`relucid.get` takes, a user's own declaration too.
@@ -34,6 +34,7 @@ def gain(activation: Any, /, *, backward: bool = False, **parameters: Any) -> fl
 
     Source: He et al. 2015, arXiv:1502.01852; mean-field theory, Poole et al. 2016,
     arXiv:1606.05340.
+
     """
     function = get(activation, **parameters)
     if isinstance(function, Elementwise):

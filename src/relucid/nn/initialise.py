@@ -68,6 +68,7 @@ def init_(
     Raises:
         ModelError: if the model has no such layer, or is no Sequential and has no example.
         ParameterError: for an unknown mode.
+
     """
     if mode not in ("fan_in", "fan_out"):
         raise ParameterError(f"mode must be 'fan_in' or 'fan_out', not {mode!r}")

@@ -32,6 +32,7 @@ def make(activation: Any, /, **parameters: Any) -> ActivationModule:
     Raises:
         UnknownActivationError: with the nearest names.
         ParameterError: for a parameter or option that the function does not have.
+
     """
     if isinstance(activation, ActivationModule) and not parameters:
         return copy.deepcopy(activation)

@@ -60,9 +60,10 @@ class Layer:
 class Histogram:
     """Distribution of all pre-activations of a site, all units together.
 
-    Of a call with very many values, evenly spaced ones are counted. ``counts`` has one entry a bin, ``edges`` one more. Values outside the edges are counted
-    in ``below`` and ``above``. ``curve`` holds the activation's value at each edge, empty
-    where the function is not an elementwise one of the catalogue.
+    Of a call with very many values, evenly spaced ones are counted. ``counts`` has one entry a
+    bin, ``edges`` one more. Values outside the edges are counted in ``below`` and ``above``.
+    ``curve`` holds the activation's value at each edge, empty where the function is not an
+    elementwise one of the catalogue.
     """
 
     edges: Reals
@@ -106,7 +107,7 @@ class SiteRecord:
     zeros: Counts
     """Elements with h == 0 exactly."""
     saturated: Counts
-    """Elements with abs(derivative at z) < 0.01 (constants of DIAGNOSIS: see ``saturation``)."""
+    """Elements with abs(derivative at z) < 0.01."""
     mean: Reals
     """Mean of z."""
     variance: Reals
@@ -128,9 +129,19 @@ class SiteRecord:
         return self.fired / max(self.elements, 1)
 
     @property
+    def silent(self) -> NDArray[np.bool_]:
+        """Which units gave exactly 0, where the function is flat, on every element.
+
+        For ReLU these are the units that never fired; a GELU or tanh unit that never fired still
+        gives output and gets a gradient.
+        """
+        found: NDArray[np.bool_] = (self.zeros == self.elements) & (self.saturated == self.elements)
+        return found
+
+    @property
     def dead(self) -> Counts:
-        """Indices of the units that never fired."""
-        return np.flatnonzero(self.fired == 0)
+        """Indices of the silent units: dead on this data."""
+        return np.flatnonzero(self.silent)
 
     @property
     def always_on(self) -> Counts:

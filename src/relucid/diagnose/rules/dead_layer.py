@@ -27,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from relucid.diagnose.evidence import never_seen
-from relucid.diagnose.hurdles import Hurdles, in_order, silent
+from relucid.diagnose.hurdles import Hurdles, in_order
 from relucid.diagnose.remedies import LOWER_LEARNING_RATE, REINITIALISE, RIGHT_GAIN, swap_at
 from relucid.diagnose.threshold import Threshold, Thresholds
 from relucid.diagnose.verdict import Verdict, unless_few
@@ -57,12 +57,12 @@ def examine(observation: Observation, thresholds: Thresholds) -> Iterator[Findin
         reason = hurdles.why(record)
         if reason is not None:
             yield _verdict.not_applicable(record, reason)
-        elif silent(record).all():
+        elif record.silent.all():
             narrow = record.site.units < thresholds[MINIMUM_UNITS]
             say = _verdict.tip if narrow and not _fatal(observation, record) else _verdict.ill
             yield unless_few(_dead(record, say), thresholds[MINIMUM_SAMPLES])
         else:
-            alive = int((~silent(record)).sum())
+            alive = int((~record.silent).sum())
             yield _verdict.well(
                 record,
                 f"{alive:,} of {counted(record.site.units, 'unit')} pass a signal",

@@ -33,7 +33,7 @@ import numpy as np
 
 from relucid.diagnose.evidence import heads_by_chance, never_seen
 from relucid.diagnose.facts import function_of, has_exact_zeros
-from relucid.diagnose.hurdles import Hurdles, in_order, silent
+from relucid.diagnose.hurdles import Hurdles, in_order
 from relucid.diagnose.remedies import LOWER_LEARNING_RATE, NORMALISE, RIGHT_GAIN, swap_at
 from relucid.diagnose.threshold import Threshold, Thresholds
 from relucid.diagnose.verdict import Verdict, unless_few
@@ -84,13 +84,13 @@ def _no_dead(record: SiteRecord) -> str | None:
         return f"relucid has no declaration of {record.site.activation}"
     if not has_exact_zeros(function):
         return f"{function.name} has no interval of exact zeros, so its units always get a gradient"
-    if silent(record).all():
+    if record.silent.all():
         return "the whole layer is dead, as rule dead_layer reports"
     return None
 
 
 def _judge(record: SiteRecord, thresholds: Thresholds) -> Finding:
-    dead = silent(record)
+    dead = record.silent
     if record.gradient is not None:
         dead &= record.gradient.absolute == 0.0
     share, on = float(dead.mean()), record.fired == record.elements

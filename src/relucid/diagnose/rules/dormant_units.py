@@ -20,7 +20,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from relucid.diagnose.facts import function_of, has_exact_zeros
-from relucid.diagnose.hurdles import Hurdles, in_order, silent
+from relucid.diagnose.hurdles import Hurdles, in_order
 from relucid.diagnose.remedies import LOWER_LEARNING_RATE, NORMALISE
 from relucid.diagnose.threshold import Threshold, Thresholds
 from relucid.diagnose.verdict import Verdict
@@ -58,7 +58,7 @@ def _unjudged(record: SiteRecord) -> str | None:
     function = function_of(record)
     if function is not None and has_exact_zeros(function):
         return f"{function.name} has exact zeros: dead_units and rarely_firing count them"
-    if silent(record).all():
+    if record.silent.all():
         return "the whole layer is dead, as rule dead_layer reports"
     if not record.magnitude.mean() > 0.0:
         return "every output is 0, so no unit is smaller than the others"

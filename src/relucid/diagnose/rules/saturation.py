@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from relucid.diagnose.facts import flat_ends, function_of, has_exact_zeros
-from relucid.diagnose.hurdles import Hurdles, in_order, silent
+from relucid.diagnose.hurdles import Hurdles, in_order
 from relucid.diagnose.remedies import LOWER_LEARNING_RATE, NORMALISE, RIGHT_GAIN, swap_at
 from relucid.diagnose.threshold import Threshold, Thresholds
 from relucid.diagnose.verdict import Verdict, unless_few
@@ -79,7 +79,7 @@ def _unjudged(record: SiteRecord) -> str | None:
         return f"{function.name} is not flat on either side"
     if not right and has_exact_zeros(function):
         return f"{function.name} is flat only where it gives 0, which dead_units counts"
-    if silent(record).all():
+    if record.silent.all():
         return "the whole layer is dead, as rule dead_layer reports"
     return None
 

@@ -24,7 +24,9 @@ TITLE = "Unobserved sites"
 _verdict = Verdict("unobserved_sites")
 
 _BEFORE = Prescription(
-    "Check up the plain model, before torch.compile or torch.jit, on data that reach every branch."
+    "Check up the plain model, before torch.compile or torch.jit, on data that reach every branch. "
+    "Fused attention shows its softmax when the model is built with its plain implementation "
+    '(transformers: attn_implementation="eager").'
 )
 
 

@@ -18,7 +18,7 @@ FAMILY = "gated"
 
 
 def clip(m: Any, x: Any, reach: float) -> Any:
-    """x brought to at most ``reach`` in magnitude, beyond which the function no longer changes.
+    """X brought to at most ``reach`` in magnitude, beyond which the function no longer changes.
 
     It keeps infinity out of products with 0.
     """
@@ -26,7 +26,7 @@ def clip(m: Any, x: Any, reach: float) -> Any:
 
 
 def gated(m: Any, x: Any, right: Any, power: Any, scale: Any) -> Any:
-    """x * sigmoid(v), where power * scale = exp(-abs(v)) and ``right`` says whether v > 0."""
+    """X * sigmoid(v), where power * scale = exp(-abs(v)) and ``right`` says whether v > 0."""
     shut = m.where(power > 0, x * power, -0.0) * scale
     return m.where(right, x, shut) / (1.0 + power * scale)
 

@@ -53,7 +53,7 @@ def relu(m: Any, x: Any) -> Any:
 
 
 def leak(m: Any, x: Any, slope: Any) -> Any:
-    """slope * x, which is 0 for slope 0 even at minus infinity."""
+    """Slope * x, which is 0 for slope 0 even at minus infinity."""
     return m.where((x < 0) & (slope == 0), 0.0, slope * x)
 
 

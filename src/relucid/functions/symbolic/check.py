@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import mpmath
 import sympy
@@ -13,7 +12,7 @@ from relucid.functions.elementwise import Elementwise, Kink
 from relucid.functions.symbolic.atoms import Expr, X, textbook
 from relucid.functions.symbolic.differentiate import differentiate
 from relucid.functions.symbolic.direction import evaluator
-from relucid.functions.symbolic.pieces import pieces
+from relucid.functions.symbolic.pieces import Piece, pieces
 from relucid.functions.symbolic.trace import trace
 from relucid.functions.symbolic.view import SymbolicView, symbolic_view, symbols_of
 
@@ -77,14 +76,14 @@ def _compare(
                 return
 
 
-def _inside(*intervals: Any) -> list[float]:
-    """Points common to all intervals, off their ends."""
+def _inside(*intervals: Piece) -> list[float]:
+    """Return points common to all intervals, off their ends: near 0, near the ends, and between."""
     low = max((p.low.at for p in intervals if p.low), default=-math.inf)
     high = min((p.high.at for p in intervals if p.high), default=math.inf)
-    if math.isfinite(low) and math.isfinite(high):
-        return [low + (high - low) * k / 8 for k in range(1, 8)] if low < high else []
-    start = low if math.isfinite(low) else high if math.isfinite(high) else 0.0
-    return [x for x in (*_POINTS, *(start + p for p in _POINTS)) if low < x < high and abs(x) < 1e3]
+    ends = [end for end in (low, high) if math.isfinite(end)]
+    between = [low + (high - low) * k / 8 for k in range(1, 8)] if len(ends) == 2 else []
+    points = [*_POINTS, *between, *(end + point for end in ends for point in _POINTS)]
+    return [x for x in points if low < x < high and abs(x) < 1e3]
 
 
 def _kinks(activation: Elementwise, view: SymbolicView) -> Iterator[str]:
@@ -157,9 +156,9 @@ def _limits(activation: Elementwise, view: SymbolicView) -> Iterator[str]:
 
 def _direction(activation: Elementwise, view: SymbolicView) -> Iterator[str]:
     directions = {stretch.direction for stretch in view.direction}
-    for meeting in view.kinks:
-        step = view.number(meeting.value_right) - view.number(meeting.value_left)
-        directions |= {"rising"} if step > _EXACT else {"falling"} if step < -_EXACT else set()
+    for meeting in (m for m in view.kinks if m.jump == "value"):
+        rises = view.number(meeting.value_right) > view.number(meeting.value_left)
+        directions.add("rising" if rises else "falling")
     words = {"rising": "increasing", "falling": "decreasing"}
     moving = directions - {"constant"}
     expected = "none" if len(moving) == 2 else words[moving.pop()] if moving else "constant"
