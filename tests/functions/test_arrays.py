@@ -150,3 +150,26 @@ def test_vector_functions_act_along_any_axis(case: Case) -> None:
         np.testing.assert_allclose(case.activation(to_torch(x), axis).numpy(), moved, rtol=1e-14)
     with pytest.raises(ShapeError, match="axis 3 does not exist"):
         case.activation(x, 3)
+
+
+@pytest.mark.parametrize("case", VECTOR, ids=lambda case: case.id)
+@pytest.mark.parametrize("shape", [(0, 6), (6, 0), (0,)], ids=str)
+def test_vector_functions_of_nothing(case: Case, shape: tuple[int, ...]) -> None:
+    for x in (np.ones(shape), torch.ones(shape)):
+        result = case.activation(x)
+        assert result.shape[0] == shape[0] and np.asarray(result).size == 0
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "softmin", "hardmax"])
+def test_vector_functions_of_a_number(name: str) -> None:
+    expected = 0.0 if name == "log_softmax" else 1.0
+    for x in (2.5, np.array(2.5), torch.tensor(2.5)):
+        result = get(name)(x)
+        assert np.shape(result) == () and result == expected
+
+
+def test_maxout_needs_whole_groups() -> None:
+    with pytest.raises(ShapeError, match="axis -1, whose length 5 is no multiple of 2"):
+        get("maxout")(np.ones((3, 5)))
+    with pytest.raises(ShapeError, match="whose length 1 is no multiple of 2"):
+        get("maxout")(2.5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import traceback
+import types
 from collections.abc import Callable
 from itertools import count
 from typing import Any
@@ -80,7 +81,9 @@ USERS: dict[Callable[..., Any], dict[str, float]] = {
 
 def declare(formula: Callable[..., Any], **options: Any) -> Elementwise:
     """Declare a formula under a name of its own."""
-    formula.__name__ = f"{formula.__name__.rpartition('_own')[0] or formula.__name__}_own{next(_unused)}"
+    formula.__name__ = (
+        f"{formula.__name__.rpartition('_own')[0] or formula.__name__}_own{next(_unused)}"
+    )
     return relucid.activation(source="a test", **options)(formula)
 
 
@@ -105,6 +108,19 @@ def test_catalogue_by_every_argument_against_mpmath(case: Case, variable: str) -
             rtol=2e-9,
             atol=1e-14,
         )
+
+
+@pytest.mark.parametrize("case", ELEMENTWISE, ids=lambda case: case.id)
+def test_every_parameter_can_be_learned(case: Case) -> None:
+    # Through the public call and autograd: declared partial derivatives and derived ones alike.
+    x = torch.tensor(POINTS, dtype=torch.float64)
+    arguments = case.activation.arguments
+    for name, value in case.activation.parameters.items():
+        learned = torch.tensor(value, dtype=torch.float64, requires_grad=True)
+        get(case.name, **{**case.parameters, name: learned})(x).sum().backward()
+        expected = sum(_by_mpmath(case.name, name, point, arguments) for point in POINTS)
+        assert learned.grad is not None
+        assert learned.grad.item() == pytest.approx(expected, rel=1e-8, abs=1e-12), name
 
 
 def _by_mpmath(function: str, name: str, point: float, arguments: dict[str, float]) -> float:
@@ -185,6 +201,8 @@ def test_kinks_and_seams_that_were_not_declared_are_found() -> None:
     own = declare(bent, parameters={"width": Parameter(1.0)})
     assert own.kinks == (Kink(1.0, 0.0),)
     assert own.with_parameters(width=3.0).kinks == (Kink(3.0, 0.0),)
+    assert own.with_parameters(width=torch.tensor(2.0)).kinks == (Kink(2.0, 0.0),)
+    assert own.with_parameters(width=torch.ones(3)).kinks == ()
     assert own.seams == (0.0,)
     assert own.smoothness == -1
 
@@ -201,14 +219,11 @@ def test_a_declared_kink_says_what_the_derivative_is_there() -> None:
 def test_declared_by_users_differentiates_twice_and_by_parameters(formula: Any) -> None:
     parameters = {n: Parameter(v) for n, v in USERS[formula].items()}
     names = tuple(parameters)
-
-    def own_formula(m: Any, x: Any, *values: Any) -> Any:
-        return formula(m, x, *values)
-
-    own_formula.__signature__ = inspect.signature(formula)  # type: ignore[attr-defined]
     own = declare(_copy(formula), parameters=parameters)
     x = torch.tensor([-1.5, -0.3, 0.4, 2.0], dtype=torch.float64, requires_grad=True)
-    values = [torch.tensor(USERS[formula][n], dtype=torch.float64, requires_grad=True) for n in names]
+    values = [
+        torch.tensor(USERS[formula][n], dtype=torch.float64, requires_grad=True) for n in names
+    ]
 
     def run(x: torch.Tensor, *values: torch.Tensor) -> Any:
         return own(x, **dict(zip(names, values, strict=True)))
@@ -219,8 +234,6 @@ def test_declared_by_users_differentiates_twice_and_by_parameters(formula: Any) 
 
 def _copy(formula: Any) -> Any:
     """The same function under a name that can be declared anew."""
-    import types
-
     return types.FunctionType(formula.__code__, formula.__globals__, formula.__name__)
 
 

@@ -126,6 +126,7 @@ def test_things_that_are_no_activation(thing: Any) -> None:
         ("elu", {"alpha": float("nan")}, "alpha must be a real number, and nan is not"),
         ("celu", {"alpha": 0.0}, "alpha must be > 0, and 0 is not; the default is 1"),
         ("softplus", {"beta": -1.0}, "beta must be > 0"),
+        ("maxout", {"pieces": 2.5}, "pieces must be a whole number >= 1, and 2.5 is not"),
         ("hardshrink", {"lambd": -0.5}, "lambd must be >= 0, and -0.5 is not"),
         (
             "hardtanh",

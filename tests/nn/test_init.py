@@ -1,5 +1,6 @@
 """Gains and init_: the scale of signals is kept, and every layer gets what it reads."""
 
+import itertools
 import math
 
 import numpy as np
@@ -115,7 +116,7 @@ def test_the_functions_that_no_gain_makes_stable_are_known_and_hold_for_a_few_la
 def test_fan_out_keeps_the_second_moment_of_gradients():
     torch.manual_seed(0)
     widths = [64, 256] * 10
-    layers = [nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True)]
+    layers = [nn.Linear(a, b) for a, b in itertools.pairwise(widths)]
     model = nn.Sequential(*(m for layer in layers for m in (layer, rnn.ReLU())))
     rnn.init_(model, mode="fan_out")
     x = torch.randn(512, 64, requires_grad=True)
@@ -203,6 +204,7 @@ def test_functional_calls_are_read_with_their_parameters():
         "tanh": lambda x: x.tanh(),
         "swiglu": rnn.SwiGLU(),
         "stair": rnn.make(stair),
+        "squared_relu": relucid.get("squared_relu"),
     }
     expected = {
         "elu": rnn.gain("elu", alpha=0.5),

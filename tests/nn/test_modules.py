@@ -204,6 +204,7 @@ def test_a_users_own_activation_gets_a_module_with_all_of_it():
         (lambda: rnn.make("elu", beta=1.0), ParameterError, "its parameters are: alpha"),
         (lambda: rnn.make("gelu", dim=1), ParameterError, "gelu takes no 'dim'"),
         (lambda: rnn.make("elu", learn="beta"), ParameterError, "it has: alpha"),
+        (lambda: rnn.make("elu", num_parameters=3), ParameterError, "needs learn="),
         (lambda: rnn.ELU(gamma=1.0), ParameterError, r"ELU: .*'gamma'; it is called as ELU\("),
         (lambda: rnn.ELU(alpha=torch.ones(3)), ParameterError, "learn='alpha'"),
         (lambda: rnn.RReLU(0.5, 0.1), ParameterError, "lower <= upper"),

@@ -11,11 +11,14 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from relucid.functions import get
+from support.cases import Case
+from support.fast import fast
 
 pytest.importorskip("expecttest")
 with warnings.catch_warnings():
@@ -27,7 +30,7 @@ DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 RELATIVE = {torch.float16: 1e-3, torch.bfloat16: 8e-3, torch.float32: 3e-7, torch.float64: 1e-14}
 """Just above half a unit in the last place; in float64 above what PyTorch's own error is."""
 
-COUNTED = 0
+COUNTED = 966
 """Reference inputs in float32, in the pinned PyTorch."""
 
 Adapter = Callable[..., Tensor]
@@ -109,8 +112,10 @@ WRONG = {
     "nn.functional.tanhshrink": "x - tanh(x) cancels near 0",
 }
 LIMITS = {"silu": (0.0, INF), "mish": (0.0, INF), "softsign": (-1.0, 1.0)}
-CANCELLED = 2e-11
-"""log_softmax in float64: PyTorch loses digits where one entry leads by far."""
+CANCELLED = 1e-15
+"""log_softmax in float64: PyTorch loses digits where one entry leads by far. Absolute."""
+SINGLE = {"nn.functional.hardsigmoid": "PyTorch's backward holds 1/6 in float32"}
+"""Gradients that PyTorch computes to float32's accuracy even in float64."""
 
 
 @lru_cache(maxsize=1)
@@ -152,16 +157,17 @@ def test_reference_inputs(name: str, dtype: torch.dtype) -> None:
     for sample in _samples(name, dtype):
         result = OPS[name](sample.input, *sample.args, **sample.kwargs)
         expected = _theirs(name, sample)
-        relative = max(RELATIVE[result.dtype], cancelled)
+        relative = RELATIVE[result.dtype]
         same = torch.isclose(
             result.double(),
             expected.to(result.dtype).double(),
             rtol=relative,
-            atol=float(torch.finfo(result.dtype).smallest_normal) * relative,
+            atol=float(torch.finfo(result.dtype).smallest_normal) * relative + cancelled,
             equal_nan=True,
         )
         assert same.all() or name in WRONG, sample
-        _assert_true(name, sample.input[~same], result[~same])
+        if not same.all():
+            _assert_true(name, sample.input[~same], result[~same])
 
 
 def _assert_true(name: str, x: Tensor, result: Tensor) -> None:
@@ -191,5 +197,4 @@ def test_gradients_of_sample_inputs(name: str) -> None:
             torch.autograd.grad((y.double() * weights).sum(), sample.input)[0]
             for y in (ours, theirs)
         ]
-        float16 = sample.kwargs.get("dtype") not in (None, torch.float64)
-        torch.testing.assert_close(*gradients, rtol=1e-3 if float16 else 1e-9, atol=1e-12)
+        torch.testing.assert_close(*gradients, rtol=1e-7 if name in SINGLE else 1e-9, atol=1e-12)

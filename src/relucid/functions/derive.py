@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -24,9 +25,12 @@ def derive_kinks(
 ) -> Callable[..., tuple[tuple[float, float], ...]]:
     """Return a function of the parameters that gives each kink and the slope used there."""
 
-    def kinks(**arguments: float) -> tuple[tuple[float, float], ...]:
-        points = _kink_points(formula, tuple(arguments.items()))
-        return tuple((at, _at(slope, at, arguments)) for at in points)
+    def kinks(**arguments: Any) -> tuple[tuple[float, float], ...]:
+        numbers = {name: _number(value) for name, value in arguments.items()}
+        if None in numbers.values():
+            return ()  # a learned parameter a channel: no point is a kink of all
+        points = _kink_points(formula, tuple(numbers.items()))
+        return tuple((at, _at(slope, at, numbers)) for at in points)
 
     return kinks
 
@@ -39,12 +43,22 @@ def derive_seams(formula: Formula, defaults: Mapping[str, float]) -> tuple[float
 
 
 @lru_cache(maxsize=256)
-def _kink_points(formula: Formula, arguments: tuple[tuple[str, float], ...]) -> tuple[float, ...]:
+def _kink_points(formula: Formula, arguments: tuple[tuple[str, Any], ...]) -> tuple[float, ...]:
     from relucid.functions.symbolic.joints import kink_points
 
     return kink_points(formula, dict(arguments))
 
 
-def _at(slope: Formula, at: float, arguments: Mapping[str, float]) -> float:
+def _number(value: Any) -> float | None:
+    """Return a parameter as a number; None for an array of several."""
+    if isinstance(value, float | int):
+        return float(value)
+    try:
+        return float(value.item())
+    except (RuntimeError, ValueError):
+        return None
+
+
+def _at(slope: Formula, at: float, arguments: Mapping[str, Any]) -> float:
     with np.errstate(all="ignore"):
         return float(slope(numpy_words(), np.float64(at), **arguments))

@@ -51,7 +51,7 @@ class ArrayWords(Words):
         return self._namespace.sum(x, axis=axis, keepdims=True)
 
     def cumsum(self, x: Any, axis: int) -> Any:
-        return self._namespace.cumsum(x, axis=axis)
+        return self._namespace.cumsum(x, axis=axis).reshape(x.shape)  # not so for 0 dimensions
 
     def _special(self) -> Any:
         root = self._namespace.__name__.partition(".")[0]

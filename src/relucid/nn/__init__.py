@@ -4,7 +4,7 @@ Every declared activation has a module class here, with torch.nn's name and sign
 PyTorch has the function: ``relucid.nn.ELU(alpha=0.5)``. They are made from the declarations.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from relucid.functions import catalogue, speak_torch
 from relucid.nn.autograd import PlainRoute
@@ -24,5 +24,5 @@ for _activation in catalogue().values():
     __all__ += [_class.__name__]
 
 if TYPE_CHECKING:
-
-    def __getattr__(name: str) -> type[ActivationModule]: ...
+    # Any, so that the classes can be called and can stand in annotations.
+    def __getattr__(name: str) -> Any: ...

@@ -48,6 +48,11 @@ class ElementwiseModule(ActivationModule):
         self.num_parameters = num_parameters
         names = function.learned if learn is None else learn
         self.learn = (names,) if isinstance(names, str) else tuple(names)
+        if num_parameters != 1 and not self.learn:
+            raise ParameterError(
+                f"{function.name}: num_parameters={num_parameters} needs learn=, the name of the "
+                "parameter to learn"
+            )
         for name in self.learn:
             initial = self._initial(name).to(device=device, dtype=dtype)
             self.register_parameter(self._key(name), nn.Parameter(initial))

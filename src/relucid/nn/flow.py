@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from relucid.functions import Activation
+from relucid.functions.bridge import speak_torch, torch_routes
 from relucid.nn.calls import called_activation, declared_by, passes_on
 from relucid.nn.module import ActivationModule
 
@@ -93,6 +94,26 @@ class Flow(TorchFunctionMode):
         return origins.pop() if len(origins) == 1 else None
 
 
+class _NotedRoutes:
+    """The routes in use, for ``relucid.get("elu")(x)`` in a model; function modes do not see it."""
+
+    def __init__(self, inner: Any, flow: Flow) -> None:
+        self._inner, self._flow = inner, flow
+        self.derivative = inner.derivative
+
+    def elementwise(self, activation: Activation, x: Any, learned: Any = None) -> Any:
+        """Evaluate a function of one number and remember it."""
+        result = self._inner.elementwise(activation, x, learned)
+        self._flow.remember(result, Origin(activation.name, activation))
+        return result
+
+    def vector(self, activation: Activation, which: str, axis: int, *arrays: Any) -> Any:
+        """Evaluate a function along an axis and remember it."""
+        result = self._inner.vector(activation, which, axis, *arrays)
+        self._flow.remember(result, Origin(activation.name, activation))
+        return result
+
+
 def reads_when_run(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Reads:
     """Run the model in evaluation mode without gradients and note what its layers read."""
     reads, flow = Reads(), Flow()
@@ -107,6 +128,8 @@ def reads_when_run(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str,
 
     with ExitStack() as stack:
         stack.enter_context(_evaluating(model))
+        stack.callback(speak_torch, torch_routes())
+        speak_torch(_NotedRoutes(torch_routes(), flow))
         for module in model.modules():
             if isinstance(module, WEIGHTED):
                 handle = module.register_forward_pre_hook(note_read, with_kwargs=True)

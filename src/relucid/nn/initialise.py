@@ -50,6 +50,10 @@ def init_(
     anything else that is no activation has gain 1, so pre-activations start at the second moment
     of the input and stay there. SELU's gain is 1, which gives LeCun's initialisation.
 
+    For some functions a second moment of 1 is a point of unstable balance, whatever the gain: in
+    30 plain layers of width 256 it grew 2 times with Mish, 12 with GELU, 430 with SiLU, and
+    beyond float32 with squared ReLU. Deep networks of these need normalisation layers.
+
     What a layer reads is seen by running the model on ``example`` once, in evaluation mode
     without gradients; views, dropout and pooling are looked through. Nested ``nn.Sequential``
     need no example. Normalisation layers and embeddings are left alone, and so are weights that

@@ -42,7 +42,10 @@ class PReLUModule(ElementwiseModule):
 
 
 class RReLUModule(ElementwiseModule):
-    """In training each element draws its own slope; in evaluation the mean slope is used."""
+    """In training each element draws its own slope; in evaluation the mean slope is used.
+
+    Where a bound is learned the mean slope is used in training too.
+    """
 
     def _value(self, x: Tensor) -> Tensor:
         if not self.training or self.learn:

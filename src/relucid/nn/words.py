@@ -58,8 +58,8 @@ class TorchWords(Words):
         return torch.hypot(a, self._like(a, b))
 
     def max(self, x: Any, axis: int) -> Any:
-        if x.shape[axis] == 0:  # where torch.amax raises
-            return x.new_full((*x.shape[:axis], 1, *x.shape[axis:][1:]), -math.inf)
+        if x.numel() == 0:  # torch.amax raises along an axis of length 0
+            return torch.full_like(x, -math.inf)
         return x.amax(dim=axis, keepdim=True)
 
     def sum(self, x: Any, axis: int) -> Any:

@@ -111,7 +111,7 @@ def _curve(curve: Curve, frame: Frame, name: str) -> Iterator[str]:
 
 
 def _path(xs: Sequence[float], ys: Sequence[float], frame: Frame) -> str:
-    """The points in view; the pen is lifted where the line leaves it."""
+    """Return the points in view; the pen is lifted where the line leaves it."""
     parts, drawing = [], False
     for x, y in zip(xs, ys, strict=True):
         if not frame.contains(y):

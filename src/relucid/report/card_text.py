@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from relucid.records.cards import Card, Case, Curve, Formula
+from relucid.records.cards import Card, Case, Curve
 from relucid.report import card_words
 from relucid.report.dots import drawing
 from relucid.report.pen import Pen
@@ -19,7 +20,7 @@ _SPELLED = str.maketrans(
     {
         "·": "*", "²": "^2", "³": "^3", "⁴": "^4", "√": "sqrt", "π": "pi", "σ": "sigmoid",
         "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "θ": "theta", "λ": "lambda",
-        "μ": "mu", "τ": "tau", "ω": "omega", "Σ": "sum", "≠": "!=",
+        "μ": "mu", "τ": "tau", "ω": "omega", "Σ": "sum", "≠": "!=", "ᵀ": "^T",
     }
 )  # fmt: skip
 _PLOT_HEIGHT = 9
@@ -38,6 +39,16 @@ def show_card(card: Card, console: Console | None = None) -> None:
     (console or Console()).print(render_card(card))
 
 
+class _Speller(Pen):
+    """A pen that spells Greek letters and signs out where the terminal takes ASCII alone."""
+
+    def write(self, text: str, style: str = "") -> Text:
+        """Return ``text`` as :meth:`Pen.write` does, spelled out first."""
+        if self.narrow:
+            text = re.sub(r"√(\w+)", r"√(\1)", text).translate(_SPELLED)
+        return super().write(text, style)
+
+
 class _Page:
     """Known to Rich by ``__rich_console__``, where the terminal's letters are known at last."""
 
@@ -47,7 +58,7 @@ class _Page:
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
     ) -> Iterator[RenderableType]:
-        pen, card = Pen(narrow=options.ascii_only), self.card
+        pen, card = _Speller(narrow=options.ascii_only), self.card
         yield from _head(pen, card)
         yield from _formulas(pen, card)
         yield from _plots(pen, card, options.max_width)
@@ -78,13 +89,8 @@ def _formulas(pen: Pen, card: Card) -> Iterator[RenderableType]:
 
 
 def _case(pen: Pen, case: Case) -> tuple[Text, Text]:
-    where = f"for {spelled(pen, case.where)}" if case.where is not None else ""
-    return pen.write(spelled(pen, case.formula), "bold"), pen.write(where, "dim")
-
-
-def spelled(pen: Pen, formula: Formula) -> str:
-    """Return a formula's line, Greek letters and signs spelled out on an ASCII terminal."""
-    return formula.text.translate(_SPELLED) if pen.narrow else formula.text
+    where = f"for {case.where.text}" if case.where is not None else ""
+    return pen.write(case.formula.text, "bold"), pen.write(where, "dim")
 
 
 def _plots(pen: Pen, card: Card, width: int) -> Iterator[RenderableType]:
@@ -107,8 +113,10 @@ def _plot(pen: Pen, curve: Curve, width: int, style: str) -> RenderableType:
     from rich.console import Group
 
     *rows, scale = drawing(curve, width, _PLOT_HEIGHT, narrow=pen.narrow)
-    name = pen.write(curve.name, f"bold {style}")
-    return Group(name, *(pen.write(row, style) for row in rows), pen.write(scale, "dim"))
+    lines = [pen.write(row, style) for row in rows]
+    for line in lines:
+        line.highlight_regex(r"[─│┼|+-]+", "bright_black")
+    return Group(pen.write(curve.name, f"bold {style}"), *lines, pen.write(scale, "dim"))
 
 
 def _kinks(pen: Pen, card: Card) -> Iterator[RenderableType]:
@@ -126,7 +134,7 @@ def _steps(pen: Pen, card: Card) -> Iterator[RenderableType]:
     table = _grid(2)
     variable = "g" if card.kind == "two-input" else "x"
     for step in card.steps:
-        line = f"d/d{variable}[{spelled(pen, step.of)}] = {spelled(pen, step.gives)}"
+        line = f"d/d{variable}[{step.of.text}] = {step.gives.text}"
         table.add_row(pen.write(f"  {step.rule}", "dim"), pen.write(line))
     yield table
     yield ""

@@ -85,7 +85,8 @@ quick_gelu = register(
         source="Hendrycks and Gimpel 2016, arXiv:1606.08415; used by CLIP",
         summary="The input times sigmoid(1.702*x): a fast stand-in for GELU.",
         cures="The cost of GELU's error function.",
-        costs="Up to 0.02 away from GELU, so weights trained with one should not run with the other.",
+        costs="Up to 0.02 away from GELU, so weights trained with one should not run with the "
+        "other.",
     )
 )
 

@@ -128,34 +128,43 @@ hardmax = register(
 )
 
 
-def _grouped(x: Any, pieces: int, axis: int) -> Any:
-    axis %= x.ndim
-    if x.shape[axis] % pieces:
+def _grouped(x: Any, pieces: float, axis: int) -> Any:
+    """Split ``axis`` in two: the groups, and the pieces within each."""
+    length = x.shape[axis] if x.ndim else 1
+    if length % pieces:
         raise ShapeError(
-            f"maxout takes the largest of {pieces} neighbours along axis {axis}, whose length "
-            f"{x.shape[axis]} is no multiple of {pieces}"
+            f"maxout takes the largest of {pieces:g} neighbours along axis {axis}, whose length "
+            f"{length} is no multiple of {pieces:g}"
         )
-    return x.reshape((*x.shape[:axis], x.shape[axis] // pieces, pieces, *x.shape[axis + 1 :]))
+    axis %= x.ndim
+    return x.reshape((*x.shape[:axis], int(length // pieces), int(pieces), *x.shape[axis + 1 :]))
+
+
+def _inner(x: Any, axis: int) -> int:
+    """The axis of the pieces in what :func:`_grouped` returns."""
+    dimensions: int = max(x.ndim, 1)
+    return axis % dimensions + 1
+
+
+def _ungrouped(grouped: Any, inner: int) -> Any:
+    return grouped.reshape((*grouped.shape[:inner], *grouped.shape[inner + 1 :]))
 
 
 def maxout_formula(m: Any, x: Any, axis: int, pieces: float) -> Any:
-    inner = axis % x.ndim + 1
-    return m.max(_grouped(x, int(pieces), axis), inner).reshape(
-        (*x.shape[: inner - 1], -1, *x.shape[inner:])
-    )
+    inner = _inner(x, axis)
+    return _ungrouped(m.max(_grouped(x, pieces, axis), inner), inner)
 
 
 def maxout_forward(m: Any, x: Any, v: Any, axis: int, pieces: float) -> Any:
-    inner = axis % x.ndim + 1
-    chosen = _first_largest(m, _grouped(x, int(pieces), axis), inner)
-    picked = m.sum(m.where(chosen == 1.0, _grouped(v, int(pieces), axis), 0.0), inner)
-    return picked.reshape((*x.shape[: inner - 1], -1, *x.shape[inner:]))
+    inner = _inner(x, axis)
+    chosen = _first_largest(m, _grouped(x, pieces, axis), inner)
+    return _ungrouped(m.sum(m.where(chosen == 1.0, _grouped(v, pieces, axis), 0.0), inner), inner)
 
 
 def maxout_backward(m: Any, x: Any, g: Any, axis: int, pieces: float) -> Any:
-    inner = axis % x.ndim + 1
-    chosen = _first_largest(m, _grouped(x, int(pieces), axis), inner)
-    spread = g.reshape((*x.shape[: inner - 1], x.shape[inner - 1] // int(pieces), 1, *x.shape[inner:]))
+    inner = _inner(x, axis)
+    chosen = _first_largest(m, _grouped(x, pieces, axis), inner)
+    spread = g.reshape((*g.shape[:inner], 1, *g.shape[inner:]))
     return m.where(chosen == 1.0, spread, 0.0).reshape(x.shape)
 
 
@@ -171,7 +180,11 @@ maxout = register(
         backward_product=maxout_backward,
         entry=lambda m, x, i, pieces: m.largest(x, pieces * (i - 1) + 1, pieces * i),
         entry_derivative=maxout_entry_derivative,
-        parameters={"pieces": Parameter(2.0, low=1.0, whole=True, doc="neighbours of which one is passed on")},
+        parameters={
+            "pieces": Parameter(
+                2.0, low=1.0, whole=True, doc="neighbours of which one is passed on"
+            )
+        },
         source="Goodfellow et al. 2013, arXiv:1302.4389",
         summary="The largest of every few neighbours along an axis.",
         cures="The choice of an activation: with enough pieces it forms any convex function. Never "

@@ -14,7 +14,7 @@ _DIGITS = 7
 
 
 def readable(expression: Expr) -> Expr:
-    """The expression, equal to what it was, in the order and form in which it should be read."""
+    """Return an equal expression in the order and form in which it should be read."""
     return _arranged(textbook(expression))
 
 
@@ -82,14 +82,14 @@ def _rank_of_factor(factor: Expr) -> int:
 
 
 def _content(e: Expr) -> tuple[Expr, Expr]:
-    """The common rational factor of a sum and the rest, where the factor is a simple one."""
+    """Return the common rational factor of a sum and the rest, where the factor is a simple one."""
     content, rest = e.primitive()
     same = all(abs(t.as_coeff_Mul()[0]) == 1 for t in rest.as_ordered_terms())
     return (content, rest) if same or content.q <= 12 else (sympy.S.One, e)
 
 
 def _constant(value: Expr) -> list[Expr]:
-    """The factors in which a constant is shown."""
+    """Return the factors in which a constant is shown."""
     if value.is_Rational:
         return [_short(value)]
     square = sympy.nsimplify(sympy.simplify(value**2))
@@ -112,7 +112,7 @@ def is_divisor(factor: Expr) -> bool:
 
 
 def _rooted(n: int) -> tuple[int, int]:
-    """(a, b) with n = a**2 * b and b free of squares."""
+    """Return (a, b) with n = a**2 * b and b free of squares."""
     outside, inside = 1, 1
     for prime, power in sympy.factorint(n).items():
         outside *= prime ** (power // 2)

@@ -120,7 +120,7 @@ def _rewritten(expression: Expr, table: dict[Any, Any]) -> Expr:
 
 
 def exact(value: Any) -> Expr:
-    """A SymPy expression in which every floating-point number is the fraction it was written as."""
+    """Return an expression in which every float is the fraction that it was written as."""
     expression = sympy.sympify(value)
     if not isinstance(expression, sympy.Basic):
         return expression
@@ -130,7 +130,7 @@ def exact(value: Any) -> Expr:
 
 
 def _fraction(number: float) -> Expr:
-    """The simple fraction that rounds to the number (1/6), else its shortest decimal (0.044715)."""
+    """Return the simple fraction that rounds to it (1/6), else its shortest decimal (0.044715)."""
     simple = Fraction(number).limit_denominator(1000)
     if float(simple) == number:
         return sympy.Rational(simple.numerator, simple.denominator)

@@ -65,14 +65,14 @@ def branches_of(expression: Expr, numbers: Mapping[Expr, float]) -> tuple[Branch
 
 
 def meetings_of(branches: Sequence[Branch], numbers: Mapping[Expr, float]) -> Iterator[Meeting]:
-    """What happens at each joint, from left to right."""
+    """Return what happens at each joint, from left to right."""
     for left, right in pairwise(branches):
         if right.piece.low is not None:
             yield _meeting(left, right, right.piece.low, numbers)
 
 
 def shortest(expression: Expr) -> Expr:
-    """The shortest of a few equal forms of a derivative."""
+    """Return the shortest of a few equal forms of a derivative."""
     shares = gates(expression)
     return min(expression, shares, sympy.factor_terms(shares), key=sympy.count_ops)
 

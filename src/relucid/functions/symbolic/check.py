@@ -167,7 +167,7 @@ def _direction(activation: Elementwise, view: SymbolicView) -> Iterator[str]:
 
 
 def _saved(activation: Elementwise, view: SymbolicView) -> Iterator[str]:
-    """What backward keeps must be enough for the derivative."""
+    """Check that what backward keeps is enough for the derivative."""
     slopes = {branch.derivative for branch in view.branches}
     if activation.saves == "input":
         return

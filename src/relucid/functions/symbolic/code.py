@@ -55,7 +55,7 @@ def source_of(
 
 
 def identifier(text: str) -> str:
-    """A Python name made of ``text``."""
+    """Return a Python name made of ``text``."""
     name = re.sub(r"\W", "_", text).strip("_") or "formula"
     return f"_{name}" if name[0].isdigit() or keyword.iskeyword(name) else name
 
@@ -72,7 +72,7 @@ class _Writer:
         self.names = (n for i in count(1) if (n := f"part_{i}") not in parameters)
 
     def write(self, e: Expr) -> str:
-        """The text of ``e``, fit for the right of an assignment or an argument's place."""
+        """Return the text of ``e``, fit for the right of an assignment or an argument's place."""
         if e not in self.written:
             text = self._text(e)
             repeated = self.uses[e] > 1 and not (e.is_number or text.isidentifier())
@@ -80,13 +80,13 @@ class _Writer:
         return self.written[e]
 
     def operand(self, e: Expr) -> str:
-        """The text of ``e``, fit to stand between operators."""
+        """Return the text of ``e``, fit to stand between operators."""
         text = self.write(e)
         bare = text.isidentifier() or isinstance(e, _CALLED) or (e.is_number and text[0] != "-")
         return text if bare else f"({text})"
 
     def array(self, e: Expr) -> str:
-        """The text of an argument that must be an array, even where it is a parameter alone."""
+        """Return the text of an argument that must be an array, even if it is a parameter alone."""
         if not e.has(X, *self.arrays.values()):
             e = e.xreplace({s: self._broadcast(s) for s in e.free_symbols})
         return self.write(e)
@@ -137,7 +137,7 @@ class _Writer:
         return " / ".join([self._factors(above), *map(self.operand, below)])
 
     def _factors(self, factors: list[Expr]) -> str:
-        """A product in which a factor that has faded to 0 outweighs one that grows to infinity."""
+        """Return a product in which a factor that fades to 0 outweighs one that grows."""
         fading = [f for f in factors if _fades(f)]
         growing = [f for f in factors if not _fades(f) and _grows(f)]
         if not fading or not growing:
@@ -200,7 +200,7 @@ def _occurrences(e: Expr) -> Iterator[Expr]:
 
 
 def _decimal(number: Expr) -> tuple[Expr, Expr]:
-    """A coefficient as a decimal fraction, or as numerator and denominator where it is none."""
+    """Return a coefficient as a decimal and 1, or as numerator and denominator."""
     if not number.is_Rational or set(sympy.factorint(number.q)) <= {2, 5}:
         return number, sympy.S.One
     return sympy.Integer(number.p), sympy.Integer(number.q)

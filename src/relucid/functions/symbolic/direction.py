@@ -32,7 +32,7 @@ class Stretch:
 
 
 def evaluator(expression: Expr, numbers: Mapping[Expr, float]) -> Callable[[Any], Any]:
-    """The expression as a function on mpmath numbers, at the present parameters."""
+    """Return the expression as a function on mpmath numbers, at the present parameters."""
     function = sympy.lambdify(X, plain(expression).xreplace(known(numbers)), "mpmath")
     return lambda x: mpmath.mpmathify(function(mpmath.mpmathify(x)))
 
@@ -86,7 +86,7 @@ def _grid(low: float, high: float) -> list[float]:
 
 
 def _turn(slope: Any, a: float, b: float) -> float:
-    """The point between a and b where the derivative changes its sign, by bisection."""
+    """Return the point between a and b where the derivative changes its sign, by bisection."""
     before = mpmath.sign(slope(a))
     for _ in range(70):
         middle = (a + b) / 2.0

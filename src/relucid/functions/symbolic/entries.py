@@ -38,7 +38,7 @@ class VectorWords(SymbolicWords):
     """The words, and those that speak of a whole vector. Indices count from 1."""
 
     def total(self, term: Callable[[Expr], Any]) -> Expr:
-        """The sum of ``term(k)`` over all k."""
+        """Return the sum of ``term(k)`` over all k."""
         return sympy.Sum(exact(term(INDEX)), (INDEX, 1, LENGTH))
 
     def delta(self, i: Any, j: Any) -> Expr:
@@ -46,11 +46,11 @@ class VectorWords(SymbolicWords):
         return sympy.KroneckerDelta(i, j)
 
     def largest(self, x: Any, first: Any = 1, last: Any = LENGTH) -> Expr:
-        """The largest of the entries from ``first`` to ``last``."""
+        """Return the largest of the entries from ``first`` to ``last``."""
         return largest(Block(x.args[0], exact(first), exact(last)))
 
     def argmax(self, x: Any, first: Any = 1, last: Any = LENGTH) -> Expr:
-        """The index of the first of them that is largest."""
+        """Return the index of the first of them that is largest."""
         return argmax(Block(x.args[0], exact(first), exact(last)))
 
 
@@ -71,7 +71,7 @@ def entry(activation: Vector) -> tuple[Expr, Expr]:
 
 
 def evaluate(expression: Expr, x: list[float], y: list[float], i: int, j: int) -> float:
-    """The number that an entry's formula gives for these vectors and 1-based indices."""
+    """Return the number that an entry's formula gives for these vectors and 1-based indices."""
     known = {LENGTH: sympy.Integer(len(x)), ROW: sympy.Integer(i), COLUMN: sympy.Integer(j)}
     found = expression.subs(known).doit()
     found = found.replace(largest, lambda block: sympy.Float(max(_part(block, x))))

@@ -12,7 +12,7 @@ from relucid.functions.symbolic.trace import trace
 
 
 def meetings(formula: Any, arguments: Mapping[str, float]) -> tuple[Meeting, ...]:
-    """The meetings of the formula's branches for these parameter values.
+    """Return the meetings of the formula's branches for these parameter values.
 
     Raises :class:`~relucid.errors.DeclarationError` where the formula is not symbolic.
     """
@@ -21,11 +21,11 @@ def meetings(formula: Any, arguments: Mapping[str, float]) -> tuple[Meeting, ...
 
 
 def kink_points(formula: Any, arguments: Mapping[str, float]) -> tuple[float, ...]:
-    """The points where the value or the derivative jumps."""
+    """Return the points where the value or the derivative jumps."""
     return tuple(m.joint.at for m in meetings(formula, arguments) if m.jump in ("value", "slope"))
 
 
 def fixed_seams(formula: Any, arguments: Mapping[str, float]) -> tuple[float, ...]:
-    """The points where only the second derivative jumps, whatever the parameters are."""
+    """Return the points where only the second derivative jumps, whatever the parameters are."""
     found = (m for m in meetings(formula, arguments) if m.jump == "curvature")
     return tuple(m.joint.at for m in found if not m.joint.symbol.free_symbols)

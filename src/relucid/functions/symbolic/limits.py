@@ -23,7 +23,7 @@ _SETTLED = mpmath.mpf(10) ** -60
 
 
 def limit(expression: Expr, side: int, numbers: Mapping[Expr, float]) -> Expr:
-    """The limit for x to plus (side 1) or minus (side -1) infinity; NaN where there is none."""
+    """Return the limit for x to plus (side 1) or minus (-1) infinity; NaN where there is none."""
     if not expression.has(X):
         return expression.xreplace(known(numbers))
     if not expression.has(sympy.sin, sympy.cos):
@@ -54,7 +54,7 @@ def _by_sympy(expression: Expr, side: int, numbers: Mapping[Expr, float]) -> Exp
 
 
 def _tidy(value: mpmath.mpf) -> Expr:
-    """The simple fraction that a value is but for rounding, else its digits."""
+    """Return the simple fraction that a value is but for rounding, else its digits."""
     simple = sympy.Rational(float(value)).limit_denominator(1000)
     near = abs(value - mpmath.mpf(simple.p) / simple.q) < _SETTLED
     return simple if near else sympy.Float(value, 30)

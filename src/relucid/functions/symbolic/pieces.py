@@ -64,7 +64,7 @@ def _split(
 
 
 def _innermost(expression: Expr) -> Expr | None:
-    """A switch that depends on x and holds no other switch."""
+    """Return a switch that depends on x and holds no other switch."""
     for node in sympy.postorder_traversal(expression):
         if isinstance(node, _SWITCHES) or isinstance(node, Relational):
             if node.has(X):
@@ -113,7 +113,7 @@ def _roots(u: Expr, numbers: Mapping[Expr, float]) -> list[Expr]:
 
 
 def _decide(switch: Expr, point: Expr, numbers: Mapping[Expr, float]) -> Expr:
-    """What the switch is on an interval, seen at one inner point of it."""
+    """Return what the switch is on an interval, seen at one inner point of it."""
     if isinstance(switch, Relational):
         if switch.rel_op in ("==", "!="):
             return sympy.true if switch.rel_op == "!=" else sympy.false
@@ -136,12 +136,12 @@ def _value(u: Expr, point: Expr, numbers: Mapping[Expr, float]) -> float:
 
 
 def number(u: Expr, numbers: Mapping[Expr, float]) -> float:
-    """The value of an expression of the parameters."""
+    """Return the value of an expression of the parameters."""
     return float(u.xreplace(known(numbers)).evalf(30))
 
 
 def known(numbers: Mapping[Expr, float]) -> dict[Expr, Expr]:
-    """The parameters' values as exact numbers, to be put in place of their symbols."""
+    """Return the parameters' values as exact numbers, to be put in place of their symbols."""
     return {symbol: exact(value) for symbol, value in numbers.items()}
 
 

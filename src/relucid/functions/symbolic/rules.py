@@ -152,7 +152,7 @@ _SPECIAL: dict[type, Callable[[Expr], Rule]] = {
 
 
 def positive(u: Expr) -> Expr:
-    """The condition u > 0, with the boundary always given to the left of x.
+    """Return the condition u > 0, with the boundary always given to the left of x.
 
     So all pieces of a derivative change sides together, and at a point where two pieces of a
     formula meet, the derivative is the one from the left: at a smooth joint the true one.
@@ -165,7 +165,7 @@ def positive(u: Expr) -> Expr:
 
 
 def from_left(condition: Expr) -> Expr:
-    """The condition with each comparison of x replaced by :func:`positive`'s form of it."""
+    """Return the condition with each comparison of x replaced by :func:`positive`'s form of it."""
     comparisons = condition.atoms(sympy.core.relational.Relational)
     return condition.xreplace({c: _oriented(c) for c in comparisons})
 
@@ -178,6 +178,6 @@ def _oriented(comparison: Expr) -> Expr:
 
 
 def _slope(u: Expr) -> Expr | None:
-    """The a of u = a*x + b where a is a number other than 0, else None."""
+    """Return the a of u = a*x + b where a is a number other than 0, else None."""
     slope = u.coeff(X, 1)
     return slope if slope.is_number and slope != 0 and not (u - slope * X).has(X) else None

@@ -44,7 +44,7 @@ def _inside(e: Expr) -> Expr:
 
 
 def _joined(e: Expr) -> Expr:
-    """A product with each exp(-k*u) * sigmoid(u)**k joined to sigmoid(-u)**k."""
+    """Return a product with each exp(-k*u) * sigmoid(u)**k joined to sigmoid(-u)**k."""
     for power in e.args:
         share, most = power.as_base_exp()
         if not isinstance(share, sigmoid):
@@ -57,7 +57,7 @@ def _joined(e: Expr) -> Expr:
 
 
 def _times(grown: Expr, u: Expr) -> Expr:
-    """The k of exp(-k*u), else 0."""
+    """Return the k of exp(-k*u), else 0."""
     return sympy.cancel(-grown.args[0] / u) if isinstance(grown, sympy.exp) else sympy.S.Zero
 
 

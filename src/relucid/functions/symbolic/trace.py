@@ -17,7 +17,7 @@ _REFUSALS = (TypeError, AttributeError, ValueError, NotImplementedError)
 
 
 def parameter_names(formula: Any) -> tuple[str, ...]:
-    """The names of the formula's arguments after ``m`` and ``x``, in its own order."""
+    """Return the names of the formula's arguments after ``m`` and ``x``, in its own order."""
     return tuple(inspect.signature(formula).parameters)[2:]
 
 
@@ -41,7 +41,7 @@ def trace(formula: Any, arguments: Mapping[str, Any] | None = None) -> Expr:
 
 
 def refuse(formula: Any, reason: str) -> DeclarationError:
-    """The error for a formula that can be read but not worked with."""
+    """Return the error for a formula that can be read but not worked with."""
     return _unreadable(formula, reason, "")
 
 

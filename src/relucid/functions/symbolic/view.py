@@ -93,7 +93,7 @@ class SymbolicView:
         return stretches([(b.piece, b.derivative) for b in self.branches], self.numbers)
 
     def number(self, expression: Expr) -> float:
-        """The value of an expression of the parameters at their present values."""
+        """Return the value of an expression of the parameters at their present values."""
         return number(expression, self.numbers)
 
 
@@ -109,7 +109,7 @@ def symbolic_view(activation: Elementwise) -> SymbolicView:
 
 
 def symbols_of(activation: Elementwise) -> tuple[dict[str, Expr], dict[Expr, float]]:
-    """The formula's arguments as symbols (fixed ones as numbers), and the symbols' values."""
+    """Return the formula's arguments as symbols, fixed ones as numbers, and their values."""
     given: dict[str, Expr] = {n: exact(v) for n, v in activation.fixed.items()}
     numbers: dict[Expr, float] = {}
     for name, value in activation.parameters.items():

@@ -25,33 +25,26 @@ class HistogramCounter:
 
     def __init__(self, activation: Activation | None) -> None:
         self._activation = activation
-        self._low: Tensor | None = None
-        self._width = torch.ones(())
+        self._width: Tensor | None = None
+        self._first = torch.zeros(())
         self._totals = Totals()
 
     def count(self, z: Tensor) -> None:
         """Count one call's z: all of it, or evenly spaced values of a large one."""
         values = _sample(z)
-        if self._low is None:
-            self._fix_range(values)
-        low = self._low.to(values.device)  # type: ignore[union-attr]  # fixed just above
-        place = (values - low) / self._width.to(values.device)
+        if self._width is None:
+            self._width, self._first = _range(values)
+        width, first = self._width.to(values.device), self._first.to(values.device)
+        place = values / width - first
         bins = place.floor().clamp(-1, BINS).nan_to_num(-2.0) + 2  # NaN, below, bins, above
         self._totals.add("bins", _tally(bins.to(torch.int64), BINS + 3))
 
-    def _fix_range(self, values: Tensor) -> None:
-        finite = torch.where(values.isfinite(), values, 0.0)
-        low, high = finite.min(), finite.max()
-        margin = (high - low) * MARGIN + 1e-6 * (1.0 + finite.abs().max())
-        self._low = low - margin
-        self._width = (high - low + 2 * margin) / BINS
-
     def record(self) -> Histogram | None:
         """Return the histogram, with the function's value at each edge."""
-        if self._low is None:
+        if self._width is None:
             return None
-        low, width = float(self._low), float(self._width)
-        edges: NDArray[np.float64] = low + width * np.arange(BINS + 1, dtype=np.float64)
+        first, width = float(self._first), float(self._width)
+        edges: NDArray[np.float64] = width * (first + np.arange(BINS + 1, dtype=np.float64))
         counts = self._totals.counts("bins", BINS + 3)
         below, above = int(counts[1]), int(counts[-1])
         return Histogram(edges, counts[2:-1].copy(), below, above, self._curve(edges))
@@ -60,6 +53,15 @@ class HistogramCounter:
         if not isinstance(self._activation, Elementwise):
             return np.zeros(0)
         return np.asarray(self._activation(edges), dtype=np.float64)
+
+
+def _range(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the width of a bin and the first edge in widths, a whole number: 0 is an edge."""
+    finite = torch.where(values.isfinite(), values, 0.0)
+    low, high = finite.min(), finite.max()
+    margin = (high - low) * MARGIN + 1e-6 * (1.0 + finite.abs().max())
+    width = (high - low + 2 * margin) / (BINS - 1)
+    return width, ((low - margin) / width).floor()
 
 
 def _sample(z: Tensor) -> Tensor:
