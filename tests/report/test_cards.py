@@ -8,13 +8,14 @@ import math
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from typing import Any
 
 import numpy as np
 import pytest
 from rich.console import Console
 
 from relucid.cards import card
-from relucid.functions import get
+from relucid.functions import Parameter, activation, get
 from relucid.records.cards import Card, Curve, Dot, Line, card_json
 from relucid.report.card_html import render_card_html, save_card_html
 from relucid.report.card_svg import picture, ticks
@@ -109,6 +110,23 @@ def test_json_is_strict_and_complete() -> None:
     assert (document["format"], document["version"]) == ("relucid.card", 1)
     assert document["card"]["facts"]["limits"] == [0.0, "Infinity"]
     assert document["card"]["kinks"][0]["slope_right"] == 1.0
+
+
+def test_a_users_own_function_has_a_card() -> None:
+    @activation(source="a test", parameters={"period": Parameter(3.0)})
+    def ripple_for_a_card(m: Any, x: Any, period: Any) -> Any:
+        """Waves inside, a line outside."""
+        return m.where(x * x < 16.0, m.sin(period * x), x)
+
+    found = card(ripple_for_a_card)
+    assert [kink.at for kink in found.kinks] == [-4.0, 4.0]
+    assert [c.formula.text for c in found.derivatives[0].cases] == [
+        "1",
+        "period·cos(period·x)",
+        "1",
+    ]
+    assert "rises and falls again and again" in flowing(shown(found))
+    assert shown(found).startswith("ripple_for_a_card")
 
 
 class _Page(HTMLParser):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from relucid.cli.user_code import call
 from relucid.errors import DataError
 
 BATCH = 256
@@ -19,8 +20,6 @@ def load_data(source: str) -> Any:
     """
     path = Path(source)
     if not path.exists() and ":" in source:
-        from relucid.cli.subject import call
-
         return call(source)
     if not path.is_file():
         raise DataError(

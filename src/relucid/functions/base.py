@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -11,6 +12,8 @@ from relucid.errors import DeclarationError, ParameterError
 from relucid.functions.parameters import Parameter
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+DECLARED: dict[str, Activation] = {}
+"""All activations declared so far, the user's own too, by name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,9 +133,11 @@ class Activation:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by name: the declaration itself is code, found again by importing it."""
-        return (_restore, (self.name, self._home(), self._state()))
+        return (_restore, (self.name, self.home, self._state()))
 
-    def _home(self) -> str:
+    @property
+    def home(self) -> str:
+        """Name of the module that declares it."""
         raise NotImplementedError
 
     def _state(self) -> dict[str, Any]:
@@ -143,15 +148,10 @@ class Activation:
 
 
 def _restore(name: str, home: str, state: dict[str, Any]) -> Activation:
-    import importlib
-
-    from relucid.functions.registry import declared
-
     importlib.import_module(home)
-    found = declared().get(name)
-    if found is None:
+    if name not in DECLARED:
         raise DeclarationError(f"{home} no longer declares the activation {name!r}")
-    return found._restored(state)
+    return DECLARED[name]._restored(state)
 
 
 def _number(value: Any) -> str:

@@ -14,7 +14,8 @@ from relucid.functions.base import Activation
 from relucid.functions.bridge import torch_routes
 from relucid.functions.derive import derive
 from relucid.functions.evaluate import Formula, apply_to_arrays
-from relucid.functions.libraries import is_torch
+from relucid.functions.libraries import is_array, is_torch
+from relucid.functions.tracing import differentiable
 
 
 @dataclass(frozen=True)
@@ -67,14 +68,35 @@ class Elementwise(Activation):
     def _value(self, x: Any) -> Any:
         if is_torch(x):
             return torch_routes().elementwise(self, x)
-        bound = partial(self.formula, **self.arguments)
-        return apply_to_arrays(self.name, bound, x, integers=self.integers)
+        if is_array(x):
+            return self._traceable(x)
+        return self._apply(self.formula, x)
+
+    def _traceable(self, x: Any) -> Any:
+        """The value in a library that differentiates, with parameters of its own among them."""
+        names = [n for n, v in self.values.items() if is_array(v)]
+
+        def value(x: Any, *learned: Any) -> Any:
+            return self._apply(self.formula, x, **dict(zip(names, learned, strict=True)))
+
+        def change(primals: Any, tangents: Any) -> Any:
+            x, *learned = primals
+            given = dict(zip(names, learned, strict=True))
+            slopes = (self.derivative_formula, *map(self.partial, names))
+            terms = zip(slopes, tangents, strict=True)
+            return sum(self._apply(slope, x, **given) * tangent for slope, tangent in terms)
+
+        return differentiable(value, change, x, *(self.values[n] for n in names))
+
+    def _apply(self, formula: Formula, x: Any, **learned: Any) -> Any:
+        bound = partial(formula, **{**self.arguments, **learned})
+        integers = self.integers and formula is self.formula
+        return apply_to_arrays(self.name, bound, x, integers=integers)
 
     def _derivative(self, x: Any) -> Any:
         if is_torch(x):
             return torch_routes().derivative(self, x)
-        bound = partial(self.derivative_formula, **self.arguments)
-        return apply_to_arrays(self.name, bound, x, integers=False)
+        return self._apply(self.derivative_formula, x)
 
     def derivative_formula(self, m: Any, x: Any, **arguments: Any) -> Any:
         """The derivative in the words of ``m``, with the kinks' derivatives as asked for."""
@@ -163,7 +185,9 @@ class Elementwise(Activation):
     def _key(self) -> tuple[Any, ...]:
         return (*super()._key(), self.kink_overrides)
 
-    def _home(self) -> str:
+    @property
+    def home(self) -> str:
+        """Name of the module that declares it."""
         return self.formula.__module__
 
     def _state(self) -> dict[str, Any]:

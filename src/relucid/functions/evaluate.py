@@ -32,7 +32,7 @@ def apply_to_arrays(
     """Evaluate ``formula(m, *arrays)`` for arrays of NumPy or of an array-API library."""
     evaluated = partial(keep_nan, formula) if elementwise else formula
     if any(is_array(x) for x in arrays):
-        return _in_own_library(name, evaluated, arrays)
+        return _in_own_library(name, evaluated, arrays, integers)
     operands = [_as_numpy(x) for x in arrays]
     dtype = np.result_type(*operands)
     if integers and np.issubdtype(dtype, np.integer):
@@ -88,14 +88,17 @@ def _as_numpy(x: Any) -> np.ndarray[Any, Any]:
     return array
 
 
-def _in_own_library(name: str, formula: Callable[..., Any], arrays: tuple[Any, ...]) -> Any:
+def _in_own_library(
+    name: str, formula: Callable[..., Any], arrays: tuple[Any, ...], integers: bool
+) -> Any:
     first = next(x for x in arrays if is_array(x))
     namespace = first.__array_namespace__()
     operands = [namespace.asarray(x) for x in arrays]
     dtype = namespace.result_type(*operands)
-    check_dtype(name, str(getattr(dtype, "name", dtype)).rpartition(".")[2])
-    compute = namespace.float32 if np.dtype(dtype).itemsize == 2 else dtype
+    if not (integers and np.issubdtype(dtype, np.integer)):
+        check_dtype(name, str(getattr(dtype, "name", dtype)).rpartition(".")[2])
+    halved = np.dtype(dtype).itemsize == 2 and not np.issubdtype(dtype, np.integer)
+    compute = namespace.float32 if halved else dtype
     wide = [namespace.asarray(x, dtype=compute) for x in operands]
     value = formula(words_of(wide[0]), *wide)
     return namespace.asarray(value, dtype=dtype)
-

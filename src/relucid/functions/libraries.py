@@ -37,6 +37,9 @@ class ArrayWords(Words):
         setattr(self, word, function)
         return function  # type: ignore[no-any-return]  # an array library is untyped here
 
+    def where(self, condition: Any, a: Any, b: Any) -> Any:
+        return self._namespace.where(condition, _as_integer(a, b), _as_integer(b, a))
+
     def minimum(self, a: Any, b: Any) -> Any:
         # NumPy's own may return either of 0.0 and -0.0, and the sign of zero is part of a result.
         return self.where((a <= b) | (a != a), a, b)
@@ -62,6 +65,15 @@ class ArrayWords(Words):
             return pair
         high = float(np.float32(pair[0]))
         return high, pair[0] - high
+
+
+def _as_integer(value: Any, other: Any) -> Any:
+    """A number beside integers as the nearest of them: as a float it would cost large ones digits."""
+    dtype = getattr(other, "dtype", None)
+    if not isinstance(value, float) or dtype is None or not np.issubdtype(dtype, np.integer):
+        return value
+    limits = np.iinfo(dtype)
+    return int(min(max(value, limits.min), limits.max))
 
 
 @lru_cache(maxsize=8)

@@ -7,10 +7,9 @@ import re
 from typing import Any, TypeVar
 
 from relucid.errors import DeclarationError, ParameterError, UnknownActivationError
-from relucid.functions.base import Activation
+from relucid.functions.base import DECLARED, Activation
 
 A = TypeVar("A", bound=Activation)
-_declared: dict[str, Activation] = {}
 _names: dict[str, str] = {}
 _presets: dict[str, dict[str, float]] = {}
 _OTHERWISE = frozenset({"linear", "clip"})
@@ -20,11 +19,11 @@ _BUILT_IN = "relucid.functions.families"
 
 def register(activation: A) -> A:
     """Make a declared activation findable by its name and aliases."""
-    known = _declared.get(activation.name)
-    if known is not None and known._home() != activation._home():
+    known = DECLARED.get(activation.name)
+    if known is not None and known.home != activation.home:
         raise DeclarationError(
-            f"{known._home()} already declares an activation {activation.name!r}; "
-            f"choose another name for the one in {activation._home()}"
+            f"{known.home} already declares an activation {activation.name!r}; "
+            f"choose another name for the one in {activation.home}"
         )
     for alias in (activation.name, *activation.aliases):
         owner = _names.setdefault(_normal(alias), activation.name)
@@ -33,7 +32,7 @@ def register(activation: A) -> A:
                 f"{alias!r} already means {owner}; choose another name or alias for "
                 f"{activation.name}"
             )
-    _declared[activation.name] = activation
+    DECLARED[activation.name] = activation
     return activation
 
 
@@ -65,12 +64,12 @@ def get(activation: Any, /, **parameters: Any) -> Activation:
 
 def catalogue() -> dict[str, Activation]:
     """The activations that relucid declares, by name, in the order of the documentation."""
-    return {n: a for n, a in _declared.items() if a._home().startswith(_BUILT_IN)}
+    return {n: a for n, a in DECLARED.items() if a.home.startswith(_BUILT_IN)}
 
 
 def declared() -> dict[str, Activation]:
     """All activations declared so far, the user's own too, by name."""
-    return dict(_declared)
+    return dict(DECLARED)
 
 
 def _by_name(name: str, parameters: dict[str, Any]) -> Activation:
@@ -86,7 +85,7 @@ def _by_name(name: str, parameters: dict[str, Any]) -> Activation:
     chosen = {**_presets.get(key, {}), **parameters}
     if _names[key] == "gelu" and "approximate" in chosen:
         return _gelu(chosen.pop("approximate"), chosen)
-    return _declared[_names[key]].with_parameters(**chosen)
+    return DECLARED[_names[key]].with_parameters(**chosen)
 
 
 def _gelu(approximate: Any, parameters: dict[str, Any]) -> Activation:
@@ -96,7 +95,7 @@ def _gelu(approximate: Any, parameters: dict[str, Any]) -> Activation:
         raise ParameterError(
             f"gelu: approximate must be one of {', '.join(names)}, not {approximate!r}"
         )
-    return _declared[names[approximate]].with_parameters(**parameters)
+    return DECLARED[names[approximate]].with_parameters(**parameters)
 
 
 def _by_object(thing: Any, parameters: dict[str, Any]) -> Activation:

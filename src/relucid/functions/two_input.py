@@ -12,7 +12,7 @@ from relucid.errors import ShapeError
 from relucid.functions.base import Activation
 from relucid.functions.elementwise import Elementwise
 from relucid.functions.evaluate import apply_to_arrays, check_dtype
-from relucid.functions.libraries import is_torch
+from relucid.functions.libraries import is_array, is_torch
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -45,7 +45,7 @@ class TwoInput(Activation):
 
     def derivative(self, value: Any, gate: Any) -> tuple[Any, Any]:
         """Return the derivatives with respect to value and gate, each shaped as they are."""
-        if is_torch(value):
+        if is_torch(value) or is_array(value):
             self._check_tensors(value, gate)
             return self.gate(gate), value * self.gate.derivative(gate)
         apply = partial(apply_to_arrays, self.name, integers=False)
@@ -72,5 +72,7 @@ class TwoInput(Activation):
         for tensor in tensors:
             check_dtype(self.name, str(tensor.dtype).removeprefix("torch."))
 
-    def _home(self) -> str:
-        return self.gate._home()
+    @property
+    def home(self) -> str:
+        """Name of the module that declares it."""
+        return self.gate.home

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 from relucid.errors import ShapeError
 from relucid.functions.base import Activation
 from relucid.functions.bridge import torch_routes
 from relucid.functions.evaluate import apply_to_arrays
-from relucid.functions.libraries import is_torch
+from relucid.functions.libraries import is_array, is_torch
+from relucid.functions.tracing import differentiable
 
 Product = Callable[..., Any]
 
@@ -64,6 +66,19 @@ class Vector(Activation):
         self._check_axis(tuple(getattr(arrays[0], "shape", (1,))), axis)
         if is_torch(arrays[0]):
             return torch_routes().vector(self, which, axis, *arrays)
+        if is_array(arrays[0]) and which == "formula":
+            return self._traceable(axis, arrays[0])
+        return self._apply(which, axis, *arrays)
+
+    def _traceable(self, axis: int, x: Any) -> Any:
+        """The value in a library that differentiates."""
+
+        def change(primals: Any, tangents: Any) -> Any:
+            return self._apply("forward_product", axis, *primals, *tangents)
+
+        return differentiable(partial(self._apply, "formula", axis), change, x)
+
+    def _apply(self, which: str, axis: int, *arrays: Any) -> Any:
         along = self.bound(which, axis)
         return apply_to_arrays(self.name, along, *arrays, integers=False, elementwise=False)
 
@@ -72,5 +87,7 @@ class Vector(Activation):
         if not -dimensions <= axis < dimensions:
             raise ShapeError(f"{self.name}: axis {axis} does not exist in shape {shape}")
 
-    def _home(self) -> str:
+    @property
+    def home(self) -> str:
+        """Name of the module that declares it."""
         return str(self.formula.__module__)

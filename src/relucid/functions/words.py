@@ -82,10 +82,17 @@ class Words:
         if _is_power_of_two(a) or _is_power_of_two(b):
             return a * b, 0.0
         product = a * b
+        (a, a_rest), (b, b_rest) = self._parts(a), self._parts(b)
         a_high, a_low = self._split(a)
         b_high, b_low = self._split(b)
         error = ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
+        if a_rest or b_rest:
+            error = error + (a_rest * b + a * b_rest)
         return product, self.where(self.abs(error) <= self.abs(product), error, 0.0)
+
+    def _parts(self, a: Any) -> tuple[Any, float]:
+        """A number as what this arithmetic holds of it and the rest."""
+        return self._constant((a, 0.0)) if isinstance(a, float | int) else (a, 0.0)
 
     def _split(self, a: Any) -> tuple[Any, Any]:
         scaled = a * self.split_factor

@@ -1,12 +1,14 @@
 """The bridge from declarations to PyTorch's automatic differentiation.
 
 A declared function is evaluated in plain tensor operations and differentiated by its declared
-derivative, in reverse, forward, under ``vmap`` and twice. PyTorch wants a different
-``torch.autograd.Function`` for each of three situations, so each rule below has three forms:
+derivative, in reverse, forward, under ``vmap`` and twice. PyTorch wants another form of
+``torch.autograd.Function`` in each of three situations:
 
 * plain eager calls: ``forward`` with a context, 7 us a call cheaper than ``setup_context``;
 * ``torch.func`` transforms, which require ``setup_context``;
-* ``torch.compile`` and ``torch.export``, which cannot trace a Function that has a ``jvp``.
+* ``torch.compile``, which cannot trace a Function that has a ``jvp``: see :class:`_Chained`.
+
+``torch.export`` keeps values only.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class TorchWords(Words):
 
     def where(self, condition: Any, a: Any, b: Any) -> Any:
         if not self.dtype.is_floating_point:
-            a, b = (int(v) if _is_number(v) else v for v in (a, b))
+            a, b = (self._as_integer(v) if _is_number(v) else v for v in (a, b))
         if _is_number(a) and _is_number(b):  # no tensor that would tell the type
             a = self._like(condition, a)
         return torch.where(condition, a, b)
@@ -82,6 +82,10 @@ class TorchWords(Words):
             return pair
         high = torch.tensor(pair[0], dtype=torch.float32).item()
         return high, pair[0] - high
+
+    def _as_integer(self, value: float) -> int:
+        limits = torch.iinfo(self.dtype)
+        return int(min(max(value, limits.min), limits.max))
 
     def _like(self, tensor: Any, value: Any) -> Any:
         if not _is_number(value):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from relucid.records.cards import Card, Facts, KinkFact, ParameterFact, Stretch
 
+_FEW_STRETCHES = 6
 _SAVES = {
     "nothing": "nothing: the derivative is constant",
     "mask": "one bit an element: on which side x is",
@@ -47,7 +48,7 @@ def _facts(known: Facts) -> Iterator[tuple[str, str]]:
     yield "Derivative's limits", f"{real(low)} at -∞, {real(high)} at +∞"
     yield "Monotone", _MONOTONE[known.monotone]
     if known.monotone == "none":
-        yield "Turns", "; ".join(map(_stretch, known.stretches))
+        yield "Turns", _turns(known.stretches)
     yield "Smoothness", smoothness(known)
     yield "Lipschitz constant", real(known.lipschitz)
     if known.zero_region is not None:
@@ -94,6 +95,12 @@ def parameter_sentence(parameter: ParameterFact) -> str:
     learned = "; learned by its module" if parameter.learned else ""
     default = f"by default {real(parameter.default)}"
     return f"{shown}{parameter.meaning or 'a parameter'}; {parameter.domain}, {default}{learned}"
+
+
+def _turns(stretches: Sequence[Stretch]) -> str:
+    if len(stretches) > _FEW_STRETCHES:
+        return "rises and falls again and again"
+    return "; ".join(map(_stretch, stretches))
 
 
 def _stretch(stretch: Stretch) -> str:

@@ -15,7 +15,7 @@ _DIGITS = 7
 
 def readable(expression: Expr) -> Expr:
     """Return an equal expression in the order and form in which it should be read."""
-    return _arranged(textbook(expression))
+    return _arranged(textbook(expression).replace(_is_opposite, lambda e: 1 - sigmoid(-e.args[0])))
 
 
 class Root(sympy.Function):
@@ -33,20 +33,24 @@ class Root(sympy.Function):
 
 def _arranged(e: Expr) -> Expr:
     if e.is_number:
-        return reduce(lambda a, b: sympy.Mul(a, b, evaluate=False), _constant(e))
+        parts = [part for part in _constant(e) if part != 1] or [sympy.S.One]
+        return reduce(lambda a, b: sympy.Mul(a, b, evaluate=False), parts)
     if e.is_Add:
         content, rest = _content(e)
         return _product(content, [rest]) if content != 1 else _sum(e)
     if e.is_Mul:
         numbers = [f for f in e.args if f.is_number]
         return _product(sympy.Mul(*numbers), [f for f in e.args if not f.is_number])
-    if isinstance(e, sigmoid) and e.args[0].could_extract_minus_sign():
-        return sympy.Add(1, -sigmoid(_arranged(-e.args[0])), evaluate=False)
     if e.is_Pow:
         return sympy.Pow(_arranged(e.base), _arranged(e.exp) if not e.exp.is_number else e.exp)
     if isinstance(e, sympy.Derivative):
         return sympy.Derivative(_arranged(e.args[0]), e.args[1][0], evaluate=False)
     return e.func(*map(_arranged, e.args)) if e.args else e
+
+
+def _is_opposite(e: Expr) -> bool:
+    """Whether it is sigmoid(-u), which texts write 1 - sigmoid(u)."""
+    return isinstance(e, sigmoid) and bool(e.args[0].could_extract_minus_sign())
 
 
 def _sum(e: Expr) -> Expr:

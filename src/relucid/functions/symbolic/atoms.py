@@ -55,6 +55,9 @@ class sigmoid(sympy.Function):
     def _eval_is_extended_real(self) -> bool | None:
         return _all_real(self.args)
 
+    def _eval_is_extended_positive(self) -> bool | None:
+        return _all_real(self.args)
+
 
 class erfcx(sympy.Function):
     """exp(u**2) * erfc(u)."""

@@ -12,7 +12,8 @@ import sympy
 
 from relucid.functions.symbolic.atoms import Between, Expr, X, plain
 from relucid.functions.symbolic.differentiate import Step, derivation
-from relucid.functions.symbolic.pieces import Joint, Piece, known, number, pieces
+from relucid.functions.symbolic.numerics import number
+from relucid.functions.symbolic.pieces import Joint, Piece, pieces
 from relucid.functions.symbolic.stable import gates
 
 
@@ -84,11 +85,9 @@ def _branch(piece: Piece, low: bool, high: bool) -> Branch:
 
 def _held(expression: Expr, left: Piece, numbers: Mapping[Expr, float]) -> bool:
     """Whether the value at the upper end of a piece is the piece's own."""
-    values = known(numbers)
     at = {X: left.high.symbol if left.high else sympy.nan}
-    here = float(expression.xreplace(at).xreplace(values).evalf(30))
-    below = float(left.expression.xreplace(at).xreplace(values).evalf(30))
-    return not _differ(here, below)
+    here = number(expression.xreplace(at), numbers)
+    return not _differ(here, number(left.expression.xreplace(at), numbers))
 
 
 def _meeting(left: Branch, right: Branch, joint: Joint, numbers: Mapping[Expr, float]) -> Meeting:

@@ -14,10 +14,8 @@ import mpmath
 import sympy
 
 from relucid.functions.symbolic.atoms import Expr, X, plain
-from relucid.functions.symbolic.direction import evaluator
-from relucid.functions.symbolic.pieces import known
+from relucid.functions.symbolic.numerics import DIGITS, evaluator, known
 
-_DIGITS = 150
 _FAR = (10**3, 10**6, 10**9)
 _SETTLED = mpmath.mpf(10) ** -60
 
@@ -34,7 +32,7 @@ def limit(expression: Expr, side: int, numbers: Mapping[Expr, float]) -> Expr:
 
 
 def _decided(expression: Expr, side: int, numbers: Mapping[Expr, float]) -> Expr | None:
-    with mpmath.workdps(_DIGITS):
+    with mpmath.workdps(DIGITS):
         near, far, farther = map(evaluator(expression, numbers), (side * x for x in _FAR))
         before, after = abs(far - near), abs(farther - far)
         if after < _SETTLED:
@@ -46,9 +44,11 @@ def _decided(expression: Expr, side: int, numbers: Mapping[Expr, float]) -> Expr
 
 def _by_sympy(expression: Expr, side: int, numbers: Mapping[Expr, float]) -> Expr:
     found = sympy.limit(plain(expression).xreplace(known(numbers)), X, side * sympy.oo)
-    if not found.is_finite:
+    if found.is_infinite:
+        return found
+    if not found.is_number or isinstance(found, sympy.AccumBounds):
         return sympy.nan
-    with mpmath.workdps(_DIGITS):
+    with mpmath.workdps(DIGITS):
         far = float(evaluator(expression, numbers)(side * _FAR[-1]))
     return found if math.isclose(float(found), far, rel_tol=1e-3, abs_tol=1e-3) else sympy.nan
 

@@ -10,8 +10,8 @@ from itertools import pairwise
 import sympy
 from sympy.core.relational import Relational
 
-from relucid.errors import DeclarationError
-from relucid.functions.symbolic.atoms import Expr, X, exact
+from relucid.functions.symbolic.atoms import Expr, X
+from relucid.functions.symbolic.numerics import crossings, known, number
 
 _SWITCHES = (sympy.Abs, sympy.sign, sympy.Max, sympy.Min)
 
@@ -42,8 +42,8 @@ def pieces(expression: Expr, numbers: Mapping[Expr, float]) -> tuple[Piece, ...]
     """Split where a comparison, ``abs``, ``sign``, ``maximum`` or ``minimum`` changes over.
 
     ``numbers`` gives the parameters' present values, which decide the order of the joints.
-    Neighbours with the same expression are one piece. Raises
-    :class:`~relucid.errors.DeclarationError` where a point of change cannot be found exactly.
+    Neighbours with the same expression are one piece. Where the point of change is no root of a
+    polynomial, it is found to 30 digits.
     """
     return _merged(_split(_resolved_parameters(expression, numbers), None, None, numbers))
 
@@ -104,12 +104,10 @@ def _roots(u: Expr, numbers: Mapping[Expr, float]) -> list[Expr]:
     rest = u - slope * X
     if not rest.has(X):
         return [sympy.simplify(-rest / slope)]
-    found = sympy.solveset(u.xreplace(known(numbers)), X, sympy.S.Reals)
-    if not isinstance(found, sympy.FiniteSet | sympy.sets.sets.EmptySet):
-        raise DeclarationError(
-            f"relucid cannot find where {u} changes its sign, and so not the pieces of the formula"
-        )
-    return list(found)
+    settled = u.xreplace(known(numbers))
+    if settled.is_polynomial(X):
+        return list(dict.fromkeys(sympy.real_roots(settled, X)))
+    return list(crossings(u, numbers))
 
 
 def _decide(switch: Expr, point: Expr, numbers: Mapping[Expr, float]) -> Expr:
@@ -133,16 +131,6 @@ def _holds(comparison: Expr, point: Expr, numbers: Mapping[Expr, float]) -> bool
 
 def _value(u: Expr, point: Expr, numbers: Mapping[Expr, float]) -> float:
     return number(u.xreplace({X: point}), numbers)
-
-
-def number(u: Expr, numbers: Mapping[Expr, float]) -> float:
-    """Return the value of an expression of the parameters."""
-    return float(u.xreplace(known(numbers)).evalf(30))
-
-
-def known(numbers: Mapping[Expr, float]) -> dict[Expr, Expr]:
-    """Return the parameters' values as exact numbers, to be put in place of their symbols."""
-    return {symbol: exact(value) for symbol, value in numbers.items()}
 
 
 def _resolved_parameters(expression: Expr, numbers: Mapping[Expr, float]) -> Expr:

@@ -6,6 +6,7 @@ from typing import Any
 
 import sympy
 from sympy.printing.latex import LatexPrinter
+from sympy.printing.precedence import PRECEDENCE
 from sympy.printing.str import StrPrinter
 
 from relucid.functions.symbolic.arrange import readable
@@ -59,13 +60,16 @@ class _Text(StrPrinter):
     def _print_Pow(self, expr: Expr, rational: bool = False) -> str:
         base, exponent = expr.args
         if exponent.is_Integer and 1 < exponent < 10:
-            body = self.parenthesize(base, sympy.printing.precedence.PRECEDENCE["Pow"])
+            body = self.parenthesize(base, PRECEDENCE["Pow"])
             return f"{body}{str(exponent).translate(_RAISED)}"
         if exponent == sympy.S.Half:
             return f"√({self._print(base)})"
         if exponent.is_Integer and exponent < -1:
             return f"1/{self._print(sympy.Pow(base, -exponent))}"
-        return str(super()._print_Pow(expr, rational))
+        if exponent.is_number:
+            return str(super()._print_Pow(expr, rational))
+        tight = PRECEDENCE["Pow"]
+        return f"{self.parenthesize(base, tight)}^{self.parenthesize(exponent, tight)}"
 
     def _print_Mul(self, expr: Expr) -> str:
         return str(super()._print_Mul(expr)).replace("*", "·")

@@ -16,7 +16,7 @@ from relucid.functions.symbolic.branches import Branch, Meeting, branches_of, me
 from relucid.functions.symbolic.differentiate import Step
 from relucid.functions.symbolic.direction import Stretch, stretches
 from relucid.functions.symbolic.limits import limit
-from relucid.functions.symbolic.pieces import number
+from relucid.functions.symbolic.numerics import number
 from relucid.functions.symbolic.show import latex
 from relucid.functions.symbolic.trace import trace
 
