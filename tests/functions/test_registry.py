@@ -84,7 +84,7 @@ OBJECTS: list[tuple[Any, str, dict[str, float]]] = [
 ]
 
 
-@pytest.mark.parametrize(("thing", "name", "changed"), OBJECTS, ids=lambda v: repr(v)[:40])
+@pytest.mark.parametrize(("thing", "name", "changed"), OBJECTS)
 def test_classes_instances_and_callables(thing: Any, name: str, changed: dict[str, float]) -> None:
     found = get(thing)
     assert (found.name, found.changed) == (name, changed)

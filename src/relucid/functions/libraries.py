@@ -23,7 +23,7 @@ class ArrayWords(Words):
     def __init__(self, namespace: Any, bits: int) -> None:
         self._namespace = namespace
         self._bits = bits
-        self.split_factor = float(2 ** (27 if bits == 64 else 12) + 1)
+        self.split_bits = 27 if bits == 64 else 12
 
     def __getattr__(self, word: str) -> Callable[..., Any]:
         if word in ("erf", "erfc"):
@@ -68,7 +68,7 @@ class ArrayWords(Words):
 
 
 def _as_integer(value: Any, other: Any) -> Any:
-    """A number beside integers as the nearest of them: as a float it would cost large ones digits."""
+    """A number beside integers as one of them: as a float it would cost large ones digits."""
     dtype = getattr(other, "dtype", None)
     if not isinstance(value, float) or dtype is None or not np.issubdtype(dtype, np.integer):
         return value

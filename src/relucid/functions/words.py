@@ -43,8 +43,8 @@ class Words:
     """
 
     pi = math.pi
-    split_factor: float
-    """2**ceil(p/2) + 1 for a significand of p bits: what Veltkamp's splitting multiplies by."""
+    split_bits: int
+    """ceil(p/2) for a significand of p bits: what Veltkamp's splitting takes off."""
 
     if TYPE_CHECKING:
 
@@ -95,8 +95,18 @@ class Words:
         return self._constant((a, 0.0)) if isinstance(a, float | int) else (a, 0.0)
 
     def _split(self, a: Any) -> tuple[Any, Any]:
-        scaled = a * self.split_factor
+        if isinstance(a, float | int):
+            return self._split_number(a)
+        scaled = a * (2.0**self.split_bits + 1.0)
         high = scaled - (scaled - a)
+        return high, a - high
+
+    def _split_number(self, a: float) -> tuple[float, float]:
+        if not math.isfinite(a):
+            return a, 0.0
+        fraction, exponent = math.frexp(a)
+        kept = self.split_bits // 2 * 2
+        high = math.ldexp(round(fraction * 2.0**kept), exponent - kept)
         return high, a - high
 
     def exp_product(self, a: Any, b: Any) -> Any:

@@ -28,7 +28,7 @@ class TorchWords(Words):
 
     def __init__(self, dtype: torch.dtype) -> None:
         self.dtype = dtype
-        self.split_factor = float(2 ** (27 if dtype == torch.float64 else 12) + 1)
+        self.split_bits = 27 if dtype == torch.float64 else 12
 
     def where(self, condition: Any, a: Any, b: Any) -> Any:
         if not self.dtype.is_floating_point:
