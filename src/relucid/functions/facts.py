@@ -133,8 +133,7 @@ def piecewise_constant(function: Function, kinks: Sequence[float]) -> bool:
     """Whether the function takes a single value on each interval between kinks."""
     edges = [-math.inf, *kinks, math.inf]
     return all(
-        np.ptp(np.asarray(function(_inside(low, high)))) == 0.0
-        for low, high in pairwise(edges)
+        np.ptp(np.asarray(function(_inside(low, high)))) == 0.0 for low, high in pairwise(edges)
     )
 
 

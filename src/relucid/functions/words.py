@@ -102,11 +102,12 @@ class Words:
         return high, a - high
 
     def _split_number(self, a: float) -> tuple[float, float]:
-        if not math.isfinite(a):
-            return a, 0.0
-        fraction, exponent = math.frexp(a)
-        kept = self.split_bits // 2 * 2
-        high = math.ldexp(round(fraction * 2.0**kept), exponent - kept)
+        """Split a Python number, which has 53 bits whatever the arrays have.
+
+        Veltkamp's arithmetic, since torch.compile cannot trace ``math.frexp`` of a symbol.
+        """
+        scaled = a * (2.0 ** (53 - self.split_bits // 2 * 2) + 1.0)
+        high = scaled - (scaled - a)
         return high, a - high
 
     def exp_product(self, a: Any, b: Any) -> Any:

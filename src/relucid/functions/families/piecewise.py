@@ -290,5 +290,3 @@ def squared_relu_derivative(m: Any, x: Any) -> Any:
 def squared_relu(m: Any, x: Any) -> Any:
     """Square what is positive and replace the rest by zero."""
     return m.where(x > 0, x * x, 0.0)
-
-
