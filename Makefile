@@ -8,7 +8,7 @@ checkup: .venv/installed  ## the main job on the shipped digits: findings, and c
 	$(BIN)/relucid checkup --html checkup.html
 
 test: .venv/installed
-	$(BIN)/pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -115,7 +115,10 @@ def test_paths_that_change_from_call_to_call():
 
 
 def test_threads_do_not_mix():
-    """One thread's pass is sampled at a time; the others run unseen."""
+    """One thread's pass is sampled at a time; the others run unseen.
+
+    How many are seen is up to the scheduler. Each one seen is counted whole.
+    """
     model = Mlp()
 
     def work():
@@ -130,7 +133,8 @@ def test_threads_do_not_mix():
             thread.join()
     record = probe.records()
     assert record.samples == record.sites[0].samples == 2 * record.batches
-    assert 50 <= record.batches <= 200
+    assert 1 <= record.batches <= 200
+    assert record.sites[0].elements == record.samples
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
 
 

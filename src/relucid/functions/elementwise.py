@@ -54,6 +54,9 @@ class Elementwise(Activation):
     integers: bool = False
     """Whether integer arrays are taken, as PyTorch does for this function."""
     kink_overrides: tuple[tuple[float, float], ...] = ()
+    """Kinks and the derivative to use there in place of the formula's, where that was derived."""
+    kink_derivative: float | None = None
+    """The derivative to use at every kink instead of the declared one: see :meth:`at_kink`."""
 
     kind: ClassVar[str] = "elementwise"
 
@@ -101,27 +104,30 @@ class Elementwise(Activation):
     def derivative_formula(self, m: Any, x: Any, **arguments: Any) -> Any:
         """The derivative in the words of ``m``, with the kinks' derivatives as asked for."""
         slope = self.slope(m, x, **arguments)
-        for at, value in self.kink_overrides:
+        for at, value in self._replaced(arguments):
             slope = m.where(x == at, value, slope)
         return slope
 
     def at_kink(self, derivative: float) -> Self:
         """Return a copy whose derivative at every kink is ``derivative`` (0.5 or 1 for ReLU)."""
-        return replace(
-            self, kink_overrides=tuple((kink.at, float(derivative)) for kink in self.kinks)
-        )
+        return replace(self, kink_derivative=float(derivative))
+
+    def _replaced(self, arguments: dict[str, Any]) -> tuple[tuple[float, float], ...]:
+        if self.kink_derivative is None:
+            return self.kink_overrides
+        return tuple((kink.at, self.kink_derivative) for kink in self._kinks(arguments))
+
+    def _kinks(self, arguments: dict[str, Any]) -> list[Kink]:
+        declared = self.kinks_declared
+        found = declared(**arguments) if callable(declared) else declared
+        return [kink for kink in found if not isinstance(kink.at, float) or math.isfinite(kink.at)]
 
     @cached_property
     def kinks(self) -> tuple[Kink, ...]:
         """Where the derivative jumps, in rising order, with the derivative used there."""
-        declared = self.kinks_declared
-        found = declared(**self.arguments) if callable(declared) else declared
-        overrides = dict(self.kink_overrides)
-        return tuple(
-            Kink(k.at, overrides.get(k.at, k.derivative))
-            for k in sorted(found, key=lambda k: k.at)
-            if math.isfinite(k.at)
-        )
+        replaced = dict(self._replaced(self.arguments))
+        kinks = sorted(self._kinks(self.arguments), key=lambda kink: kink.at)
+        return tuple(Kink(k.at, replaced.get(k.at, k.derivative)) for k in kinks)
 
     @cached_property
     def limits(self) -> tuple[float, float]:
@@ -183,7 +189,7 @@ class Elementwise(Activation):
         return derive(self.formula, parameter)
 
     def _key(self) -> tuple[Any, ...]:
-        return (*super()._key(), self.kink_overrides)
+        return (*super()._key(), self.kink_derivative)
 
     @property
     def home(self) -> str:
@@ -191,9 +197,8 @@ class Elementwise(Activation):
         return self.formula.__module__
 
     def _state(self) -> dict[str, Any]:
-        return {"values": dict(self.values), "kink_overrides": self.kink_overrides}
+        return {"values": dict(self.values), "kink_derivative": self.kink_derivative}
 
     def _restored(self, state: dict[str, Any]) -> Self:
-        return replace(
-            self.with_parameters(**state["values"]), kink_overrides=state["kink_overrides"]
-        )
+        changed = self.with_parameters(**state["values"])
+        return replace(changed, kink_derivative=state["kink_derivative"])

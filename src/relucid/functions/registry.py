@@ -112,13 +112,16 @@ def _by_object(thing: Any, parameters: dict[str, Any]) -> Activation:
         read = {n: getattr(thing, n) for n in found.parameters_declared if hasattr(thing, n)}
         if hasattr(thing, "approximate"):
             read["approximate"] = thing.approximate
+        if name == "PReLU":
+            read["negative_slope"] = thing.weight.detach()
         parameters = {**{n: _plain(v) for n, v in read.items()}, **parameters}
     return _by_name(name, parameters)
 
 
 def _plain(value: Any) -> Any:
-    """A Python number from an int attribute; anything else as it is."""
-    return float(value) if isinstance(value, int) else value
+    """A Python number from an int or a tensor of one element; anything else as it is."""
+    single = hasattr(value, "numel") and value.numel() == 1
+    return float(value) if single or isinstance(value, int) else value
 
 
 def _normal(name: str) -> str:

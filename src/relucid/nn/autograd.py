@@ -44,7 +44,7 @@ class _ElementwiseEager(torch.autograd.Function):
         arguments = _arguments(ctx.activation, ctx.names, learned)
         by_x = None
         if ctx.needs_input_grad[0]:
-            by_x = grad * _evaluate(ctx.activation.derivative_formula, x, arguments)
+            by_x = _scaled(grad, ctx.activation, x, arguments)
         by_learned = [
             _reduced(grad, _partial(ctx.activation, name, x, arguments), parameter)
             if needed
@@ -61,7 +61,7 @@ class _ElementwiseEager(torch.autograd.Function):
         arguments = _arguments(ctx.activation, ctx.names, learned)
         total = torch.zeros_like(x)
         if tangent is not None:
-            total = tangent * _evaluate(ctx.activation.derivative_formula, x, arguments)
+            total = _scaled(tangent, ctx.activation, x, arguments)
         for name, change in zip(ctx.names, tangents, strict=True):
             if change is not None:
                 total = total + change * _partial(ctx.activation, name, x, arguments)
@@ -243,6 +243,13 @@ def _evaluate(formula: Any, x: Tensor, arguments: dict[str, Any]) -> Tensor:
     arguments = {n: v.to(dtype) if isinstance(v, Tensor) else v for n, v in arguments.items()}
     value = keep_nan(partial(formula, **arguments), torch_words(dtype), x.to(dtype))
     return value.to(x.dtype)  # type: ignore[no-any-return]  # formulas are untyped
+
+
+def _scaled(grad: Tensor, activation: Elementwise, x: Tensor, arguments: dict[str, Any]) -> Tensor:
+    """Grad times the declared derivative, rounded once to the type of x."""
+    wide = x.to(compute_dtype(x))
+    slope = _evaluate(activation.derivative_formula, wide, arguments)
+    return (slope * grad.to(wide.dtype)).to(x.dtype)  # in the layout of x
 
 
 def _partial(activation: Elementwise, name: str, x: Tensor, arguments: dict[str, Any]) -> Tensor:

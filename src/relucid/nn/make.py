@@ -52,6 +52,8 @@ def _function(activation: Any, parameters: dict[str, Any]) -> Activation:
         return activation._function.with_parameters(**parameters)
     if isinstance(activation, type) and issubclass(activation, ActivationModule):
         return activation.declared.with_parameters(**parameters)
+    if isinstance(activation, nn.PReLU):  # its learned slopes are copied afterwards
+        return get("prelu", **parameters)
     return get(activation, **parameters)
 
 

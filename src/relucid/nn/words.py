@@ -70,7 +70,8 @@ class TorchWords(Words):
 
     def two_product(self, a: Any, b: Any) -> tuple[Any, Any]:
         """In float32 the exact product fits into float64, which beats Dekker's 17 operations."""
-        if self.dtype == torch.float64 or (_is_number(a) and _is_number(b)):
+        tensor = b if _is_number(a) else a
+        if self.dtype == torch.float64 or tensor.device.type == "mps":  # which has no float64
             return super().two_product(a, b)
         product = a * b
         exact = _double(a) * _double(b)
