@@ -19,7 +19,7 @@ lint: .venv/installed
 docs: .venv/installed  ## rewrite the generated pages
 	$(BIN)/python docs/generate.py
 	$(BIN)/python docs/rules.py
-	$(BIN)/python docs/accuracy.py
+	PYTHONPATH=tests $(BIN)/python docs/accuracy.py
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

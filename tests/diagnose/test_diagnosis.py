@@ -90,7 +90,7 @@ def test_an_unknown_threshold_names_the_nearest() -> None:
 def test_a_threshold_must_be_a_number(value: object) -> None:
     """NaN compares as false with everything, so it would switch a rule off."""
     with pytest.raises(RelucidError, match="must be a number"):
-        diagnose(observation(SICK), thresholds={"dead_units.share": value})  # type: ignore[dict-item]
+        diagnose(observation(SICK), thresholds={"dead_units.share": value})
 
 
 def test_explain_returns_the_docstring_in_four_parts() -> None:

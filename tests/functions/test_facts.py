@@ -151,7 +151,7 @@ def test_gain_against_quadrature_of_the_textbook(case: Case) -> None:
 
         def root_of_moment(function: object) -> float:
             moment = mp.quad(
-                lambda z: function(z, **parameters) ** 2 * mpmath.npdf(z),  # type: ignore[operator]
+                lambda z: function(z, **parameters) ** 2 * mpmath.npdf(z),
                 breaks,
                 maxdegree=6,
             )
@@ -171,7 +171,7 @@ def test_a_declaration_of_ones_own_has_facts_too() -> None:
     )
     def late_ramp(m: object, x: object) -> object:
         """Half of what exceeds 2."""
-        return m.where(x > 2.0, 0.5 * x - 1.0, 0.0)  # type: ignore[attr-defined,operator]
+        return m.where(x > 2.0, 0.5 * x - 1.0, 0.0)
 
     assert late_ramp.limits == (0.0, INF) and late_ramp.derivative_limits == (0.0, 0.5)
     assert late_ramp.zero_region == (-INF, 2.0) and late_ramp.lipschitz == 0.5

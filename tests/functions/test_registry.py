@@ -178,9 +178,9 @@ def test_equality_is_by_function_and_parameters() -> None:
 def test_instances_are_immutable() -> None:
     elu = get("elu")
     with pytest.raises(AttributeError):
-        elu.name = "other"  # type: ignore[misc]
+        elu.name = "other"
     with pytest.raises(TypeError):
-        elu.values["alpha"] = 2.0  # type: ignore[index]
+        elu.values["alpha"] = 2.0
 
 
 def _declare(name: str, **options: Any) -> Any:

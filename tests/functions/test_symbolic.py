@@ -217,12 +217,12 @@ def _difference(activation: Vector, x: list[float], j: int) -> Any:
 def test_a_vector_function_without_an_entry_says_what_to_declare() -> None:
     softmax = catalogue()["softmax"]
     with pytest.raises(DeclarationError, match="entry="):
-        entry(replace(softmax, entry=None))  # type: ignore[arg-type]
+        entry(replace(softmax, entry=None))
 
 
 def test_parameters_that_are_arrays_are_refused() -> None:
     with pytest.raises(ParameterError, match="alpha=1, for example"):
-        symbolic_view(elementwise("elu", alpha=np.ones(3)))  # type: ignore[arg-type]
+        symbolic_view(elementwise("elu", alpha=np.ones(3)))
 
 
 def test_sympy_is_loaded_only_when_it_is_asked() -> None:

@@ -32,7 +32,7 @@ def shown(found: Card, *, width: int = 80, encoding: str = "utf-8") -> str:
     console = Console(file=stream, width=width, legacy_windows=False)
     console.print(render_card(found))
     stream.flush()
-    return stream.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
+    return stream.buffer.getvalue().decode(encoding)
 
 
 def flowing(text: str) -> str:
@@ -169,7 +169,7 @@ def test_the_page_stands_alone(case: Case) -> None:
 
 def test_hostile_texts_are_shown_not_obeyed() -> None:
     texts = {field: HOSTILE for field in ("name", "summary", "cures", "costs", "note", "source")}
-    found = replace(card("relu"), aliases=(HOSTILE,), **texts)  # type: ignore[arg-type]
+    found = replace(card("relu"), aliases=(HOSTILE,), **texts)
     text = shown(found)
     assert "\x1b" not in text
     assert "[bold red]" in text
@@ -179,7 +179,7 @@ def test_hostile_texts_are_shown_not_obeyed() -> None:
     assert any("onerror=alert(1)" in words for words in page.words)
 
 
-def test_the_page_is_written_whole(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_the_page_is_written_whole(tmp_path) -> None:
     path = save_card_html(card("elu"), tmp_path / "elu.html")
     assert path.read_text(encoding="utf-8") == render_card_html(card("elu"))
 

@@ -20,7 +20,7 @@ SAVERS = [save_html, save_json]
 def test_the_path_comes_back_and_nothing_else_is_left(save: object, tmp_path: Path) -> None:
     """One file, by a text or a Path, over an older file too."""
     for path in (str(tmp_path / "out"), tmp_path / "out"):
-        assert save(make.healthy(), path) == tmp_path / "out"  # type: ignore[operator]  # a saver
+        assert save(make.healthy(), path) == tmp_path / "out"  # a saver
         assert [item.name for item in tmp_path.iterdir()] == ["out"]
 
 
@@ -37,7 +37,7 @@ def test_a_path_that_cannot_be_written(save: object, where: str, tmp_path: Path)
     """The error names the path, the reason and the cure; nothing is left behind."""
     (tmp_path / "file").write_text("kept")
     with pytest.raises(OutputError, match="name a file in a folder that exists") as raised:
-        save(make.healthy(), tmp_path / where)  # type: ignore[operator]  # a saver
+        save(make.healthy(), tmp_path / where)  # a saver
     assert str(tmp_path / where) in str(raised.value)
     assert [item.name for item in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_text() == "kept"

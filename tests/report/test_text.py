@@ -136,7 +136,7 @@ def test_it_is_a_renderable() -> None:
     """`render_text` can stand inside another Rich layout."""
     console = Console(file=io.StringIO(), width=80)
     console.print(render_text([make.healthy()]))
-    assert "Trained well" in console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
+    assert "Trained well" in console.file.getvalue()  # a StringIO
 
 
 def test_no_checkup_is_an_error() -> None:

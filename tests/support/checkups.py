@@ -82,7 +82,7 @@ def site_record(
         "unit_axis": 1, "shape": shape,
     }  # fmt: skip
     return SiteRecord(
-        site=Site(**(fields | site)),  # type: ignore[arg-type]  # the fields of this very class
+        site=Site(**(fields | site)),  # the fields of this very class
         samples=SAMPLES,
         elements=elements,
         fired=fired,
