@@ -140,8 +140,9 @@ class Finder(TorchFunctionMode):
 
     def _declared(self, activation: Activation, z: Any, run: Callable[[], Any]) -> Any:
         """Run ``relucid.get(name)(z)``; what it calls inside is part of it."""
-        elsewhere = not self.walk.running or self._inside_declared or not is_data(z)
-        if torch.compiler.is_compiling() or elsewhere:
+        if torch.compiler.is_compiling() or not self.walk.running:
+            return run()
+        if self._inside_declared or not is_data(z):
             return run()
         frame = self.walk.stack[-1]
         opened = None

@@ -206,7 +206,7 @@ class _Pass:
         return frame is not None
 
     def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
-        if threading.get_ident() != self.thread or torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or threading.get_ident() != self.thread:
             return
         if self.depth:
             self.depth -= 1

@@ -117,7 +117,7 @@ class Walk:
         self.stack.clear()
 
     def _enter(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        if threading.get_ident() != self._thread or torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or threading.get_ident() != self._thread:
             return
         frame = Frame(self._paths.places[id(module)], self._paths.roles[id(module)])
         self.stack.append(frame)
@@ -126,7 +126,7 @@ class Walk:
 
     def _leave(self, module: nn.Module, *given: Any) -> None:
         """Leave a module; ``given`` ends in its output, or None after an exception."""
-        if threading.get_ident() != self._thread or torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or threading.get_ident() != self._thread:
             return
         while self.stack:
             frame = self.stack.pop()
