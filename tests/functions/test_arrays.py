@@ -104,6 +104,16 @@ def test_integers_where_pytorch_takes_them(name: str) -> None:
         assert result.dtype == x.numpy().dtype
 
 
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "softsign", "tanhshrink", "arctan"])
+def test_integers_become_floats_where_pytorch_makes_them_so(name: str) -> None:
+    x = np.arange(-3, 4)
+    activation = get(name)
+    for function in (activation, activation.derivative):
+        np.testing.assert_array_equal(function(x), function(x.astype(np.float64)))
+        assert function(x).dtype == np.float64
+        assert torch.equal(function(torch.from_numpy(x)), function(torch.from_numpy(x).float()))
+
+
 def test_unsigned_integers_pass_relu() -> None:
     x = torch.arange(200, 256, dtype=torch.uint8)
     assert torch.equal(get("relu")(x), x)
@@ -113,7 +123,7 @@ def test_unsigned_integers_pass_relu() -> None:
 @pytest.mark.parametrize("dtype", ["bool", "complex64", "complex128", "float8_e4m3fn", "int32"])
 def test_other_types_are_refused_with_a_cure(case: Case, dtype: str) -> None:
     activation = case.activation
-    if dtype == "int32" and getattr(activation, "integers", False):
+    if dtype == "int32" and getattr(activation, "integers", "refused") != "refused":
         pytest.skip("taken")
     inputs: list[Any] = [torch.ones((2, 6)).to(getattr(torch, dtype))]
     if dtype != "float8_e4m3fn":

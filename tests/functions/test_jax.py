@@ -133,6 +133,7 @@ def test_gated_units(case: Case) -> None:
 def test_integers_and_other_types() -> None:
     x = jnp.asarray([-5, 0, 2**24 + 1], dtype=jnp.int32)
     assert get("relu")(x).tolist() == [0, 0, 2**24 + 1] and get("relu")(x).dtype == jnp.int32
+    assert get("tanh")(x).dtype == jnp.asarray(0.0).dtype
     with pytest.raises(DtypeError, match="not on int32; convert first"):
         get("gelu")(x)
     with pytest.raises(DtypeError, match="not on complex64; take its real part"):

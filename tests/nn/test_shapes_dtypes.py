@@ -105,7 +105,30 @@ def test_what_the_function_is_not_defined_on_is_refused_by_name(case, dtype):
         module_of(case)(torch.zeros(3).to(dtype))
 
 
-@by_case([case for case in CASES if not getattr(case.activation, "integers", False)])
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (rnn.Sigmoid(), nn.Sigmoid()),
+        (rnn.Tanh(), nn.Tanh()),
+        (rnn.Softsign(), nn.Softsign()),
+        (rnn.Tanhshrink(), nn.Tanhshrink()),
+        (rnn.Arctan(), torch.atan),
+    ],
+    ids=lambda v: type(v).__name__,
+)
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int32, torch.int64, torch.uint8])
+def test_integers_are_promoted_where_torch_promotes_them(ours, theirs, dtype):
+    x = torch.arange(-3, 4).to(dtype) if dtype.is_signed else torch.arange(7).to(dtype)
+    torch.testing.assert_close(ours(x), theirs(x))
+    assert ours(x).dtype == theirs(x).dtype == torch.float32
+
+
+def test_promoted_integers_are_not_written_in_place():
+    with pytest.raises(DtypeError, match="leave out inplace"):
+        rnn.Tanh(inplace=True)(torch.arange(3))
+
+
+@by_case([case for case in CASES if getattr(case.activation, "integers", "refused") == "refused"])
 def test_integers_are_refused_elsewhere(case):
     with pytest.raises(DtypeError, match="int64"):
         module_of(case)(torch.zeros(2, 12, dtype=torch.int64))

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from relucid.errors import DeclarationError
 from relucid.functions.derive import derive, derive_kinks, derive_seams
 from relucid.functions.elementwise import Elementwise, Kink, Kinks
-from relucid.functions.evaluate import Formula
+from relucid.functions.evaluate import Formula, Integers
 from relucid.functions.parameters import Parameter
 from relucid.functions.registry import register
 
@@ -25,7 +25,7 @@ def activation(
     family: str = "own",
     saves: Literal["nothing", "mask", "input"] = "input",
     seams: Iterable[float] = (),
-    integers: bool = False,
+    integers: Integers = "refused",
     aliases: Iterable[str] = (),
     learned: Iterable[str] = (),
     rising: Iterable[str] = (),
@@ -58,7 +58,8 @@ def activation(
         saves: what backward needs of x.
         seams: points where pieces meet smoothly, so that only the second derivative jumps; found
             from the formula as the kinks are.
-        integers: whether integer arrays are taken.
+        integers: what becomes of integers: ``refused``, ``kept`` (integers again) or ``promoted``
+            to the default float.
         aliases: other names.
         learned: parameters that a module learns unless asked otherwise.
         rising: parameters whose values must not fall from one to the next.

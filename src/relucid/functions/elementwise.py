@@ -13,7 +13,7 @@ from relucid.functions import facts
 from relucid.functions.base import Activation
 from relucid.functions.bridge import torch_routes
 from relucid.functions.derive import derive
-from relucid.functions.evaluate import Formula, apply_to_arrays
+from relucid.functions.evaluate import Formula, Integers, apply_to_arrays
 from relucid.functions.libraries import is_array, is_torch
 from relucid.functions.tracing import differentiable
 
@@ -51,8 +51,8 @@ class Elementwise(Activation):
     """What backward needs of x: nothing, one bit an element, or x itself."""
     seams: tuple[float, ...] = ()
     """Points where two formulas meet with equal slopes: only the second derivative jumps."""
-    integers: bool = False
-    """Whether integer arrays are taken, as PyTorch does for this function."""
+    integers: Integers = "refused"
+    """Whether integer arrays are taken, and as what, as PyTorch does for this function."""
     kink_overrides: tuple[tuple[float, float], ...] = ()
     """Kinks and the derivative to use there in place of the formula's, where that was derived."""
     kink_derivative: float | None = None
@@ -93,7 +93,8 @@ class Elementwise(Activation):
 
     def _apply(self, formula: Formula, x: Any, **learned: Any) -> Any:
         bound = partial(formula, **{**self.arguments, **learned})
-        integers = self.integers and formula is self.formula
+        counts = formula is self.formula or self.integers == "promoted"
+        integers = self.integers if counts else "refused"
         return apply_to_arrays(self.name, bound, x, integers=integers)
 
     def _derivative(self, x: Any) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from relucid.functions.libraries import is_array, numpy_words, words_of
 Formula = Callable[..., Any]
 """``formula(m, x, **parameters)``, written in the words of ``m``."""
 
+Integers = Literal["refused", "kept", "promoted"]
+"""What becomes of integers: an error, integers again, or the library's default float."""
+
 _FLOAT_NAMES = frozenset({"float16", "float32", "float64", "bfloat16", "longdouble"})
 
 
@@ -26,7 +29,7 @@ def apply_to_arrays(
     name: str,
     formula: Callable[..., Any],
     *arrays: Any,
-    integers: bool,
+    integers: Integers = "refused",
     elementwise: bool = True,
 ) -> Any:
     """Evaluate ``formula(m, *arrays)`` for arrays of NumPy or of an array-API library."""
@@ -35,7 +38,9 @@ def apply_to_arrays(
         return _in_own_library(name, evaluated, arrays, integers)
     operands = [_as_numpy(x) for x in arrays]
     dtype = np.result_type(*operands)
-    if integers and np.issubdtype(dtype, np.integer):
+    if integers == "promoted" and np.issubdtype(dtype, np.integer):
+        dtype = np.dtype(np.float64)
+    if integers == "kept" and np.issubdtype(dtype, np.integer):
         with np.errstate(all="ignore"):
             return np.asarray(formula(numpy_words(), *operands)).astype(dtype)[()]
     check_dtype(name, dtype.name)
@@ -89,13 +94,15 @@ def _as_numpy(x: Any) -> np.ndarray[Any, Any]:
 
 
 def _in_own_library(
-    name: str, formula: Callable[..., Any], arrays: tuple[Any, ...], integers: bool
+    name: str, formula: Callable[..., Any], arrays: tuple[Any, ...], integers: Integers
 ) -> Any:
     first = next(x for x in arrays if is_array(x))
     namespace = first.__array_namespace__()
     operands = [namespace.asarray(x) for x in arrays]
     dtype = namespace.result_type(*operands)
-    if not (integers and np.issubdtype(dtype, np.integer)):
+    if integers == "promoted" and np.issubdtype(dtype, np.integer):
+        dtype = namespace.asarray(0.0).dtype
+    if not (integers == "kept" and np.issubdtype(dtype, np.integer)):
         check_dtype(name, str(getattr(dtype, "name", dtype)).rpartition(".")[2])
     halved = np.dtype(dtype).itemsize == 2 and not np.issubdtype(dtype, np.integer)
     compute = namespace.float32 if halved else dtype

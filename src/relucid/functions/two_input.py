@@ -37,7 +37,7 @@ class TwoInput(Activation):
                 # One rounding for the product, not one for each factor.
                 return (value.float() * self.gate(gate.float())).to(value.dtype)
             return value * self.gate(gate)
-        return apply_to_arrays(self.name, self.formula, value, gate, integers=False)
+        return apply_to_arrays(self.name, self.formula, value, gate)
 
     def formula(self, m: Any, value: Any, gate: Any) -> Any:
         """The value in the words of ``m``."""
@@ -48,7 +48,7 @@ class TwoInput(Activation):
         if is_torch(value) or is_array(value):
             self._check_tensors(value, gate)
             return self.gate(gate), value * self.gate.derivative(gate)
-        apply = partial(apply_to_arrays, self.name, integers=False)
+        apply = partial(apply_to_arrays, self.name)
         slope, arguments = self.gate.derivative_formula, self.gate.arguments
         by_value = apply(lambda m, v, g: self.gate.formula(m, g, **arguments), value, gate)
         by_gate = apply(lambda m, v, g: v * slope(m, g, **arguments), value, gate)

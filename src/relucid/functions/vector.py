@@ -80,7 +80,7 @@ class Vector(Activation):
 
     def _apply(self, which: str, axis: int, *arrays: Any) -> Any:
         along = self.bound(which, axis)
-        return apply_to_arrays(self.name, along, *arrays, integers=False, elementwise=False)
+        return apply_to_arrays(self.name, along, *arrays, elementwise=False)
 
     def _check_axis(self, shape: tuple[int, ...], axis: int) -> None:
         dimensions = max(len(shape), 1)

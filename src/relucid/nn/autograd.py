@@ -165,8 +165,9 @@ class PlainRoute:
         ``learned`` holds tensors that stand in for parameters of those names; they broadcast
         against x.
         """
-        if activation.integers and x.dtype in _INTEGERS:
+        if activation.integers == "kept" and x.dtype in _INTEGERS:
             return _evaluate(activation.formula, x, activation.arguments)
+        x = _promoted(activation, x)
         refuse_other_dtypes(activation.name, x)
         tensors = {n: v for n, v in activation.values.items() if isinstance(v, Tensor)}
         tensors.update(learned or {})
@@ -177,6 +178,7 @@ class PlainRoute:
 
     def derivative(self, activation: Elementwise, x: Tensor) -> Tensor:
         """The declared derivative at each element, itself differentiable."""
+        x = _promoted(activation, x)
         refuse_other_dtypes(activation.name, x)
         return _evaluate(activation.derivative_formula, x, activation.arguments)
 
@@ -208,6 +210,13 @@ def _traced(activation: Elementwise, x: Tensor, learned: dict[str, Tensor]) -> T
     slope = _evaluate(activation.derivative_formula, x, arguments)
     partials = [_partial(activation, name, x, arguments) for name in learned]
     return _applied(_Chained, value, x, slope, len(learned), *learned.values(), *partials)
+
+
+def _promoted(activation: Elementwise, x: Tensor) -> Tensor:
+    """Integers as PyTorch's default float, for a function that takes them so."""
+    if activation.integers == "promoted" and x.dtype in _INTEGERS:
+        return x.to(torch.get_default_dtype())
+    return x
 
 
 def _applied(function: Any, *arguments: Any) -> Tensor:

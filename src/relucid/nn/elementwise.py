@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from relucid.errors import ParameterError, ShapeError
+from relucid.errors import DtypeError, ParameterError, ShapeError
 from relucid.functions import Elementwise
 from relucid.functions.bridge import torch_routes
 from relucid.nn.module import ActivationModule
@@ -68,7 +68,13 @@ class ElementwiseModule(ActivationModule):
             return self._value(input)
         # Backward needs the input as it was; without gradients there is no need of a copy.
         source = input.clone() if torch.is_grad_enabled() else input
-        return input.copy_(self._value(source))
+        value = self._value(source)
+        if value.dtype != input.dtype:
+            raise DtypeError(
+                f"{self._function.name} makes {value.dtype} of {input.dtype}, which cannot be "
+                "written in place; leave out inplace=True"
+            )
+        return input.copy_(value)
 
     def reset_parameters(self) -> None:
         """Set learned parameters back to the values with which they began."""

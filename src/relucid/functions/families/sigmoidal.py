@@ -19,6 +19,7 @@ def sigmoid_derivative(m: Any, x: Any) -> Any:
 @activation(
     family=FAMILY,
     derivative=sigmoid_derivative,
+    integers="promoted",
     aliases=("logistic", "expit"),
     source="Verhulst 1845; in networks, Rumelhart et al. 1986, Nature 323",
     cures="Outputs that must be probabilities, and gates.",
@@ -41,6 +42,7 @@ def tanh_derivative(m: Any, x: Any) -> Any:
 @activation(
     family=FAMILY,
     derivative=tanh_derivative,
+    integers="promoted",
     source="LeCun et al. 1998, Efficient BackProp",
     cures="Sigmoid's positive mean: outputs are centred at 0 and the slope there is 1.",
     costs="Saturates on both sides, so gradients vanish in deep networks.",
@@ -60,6 +62,7 @@ def softsign_derivative(m: Any, x: Any) -> Any:
 @activation(
     family=FAMILY,
     derivative=softsign_derivative,
+    integers="promoted",
     definition=lambda m, x: x / (1.0 + m.abs(x)),
     seams=(0.0,),
     source="Bergstra et al. 2009, Quadratic Polynomials Learn Better Image Features",
@@ -80,6 +83,7 @@ def tanhshrink_derivative(m: Any, x: Any) -> Any:
 @activation(
     family=FAMILY,
     derivative=tanhshrink_derivative,
+    integers="promoted",
     aliases=("tanh_shrink",),
     source="PyTorch nn.Tanhshrink",
     cures="Small coefficients, smoothly: near 0 it is x**3/3.",
@@ -121,6 +125,7 @@ def arctan_derivative(m: Any, x: Any) -> Any:
 @activation(
     family=FAMILY,
     derivative=arctan_derivative,
+    integers="promoted",
     aliases=("atan",),
     source="PyTorch torch.atan; as an activation, Kamruzzaman and Aziz 2002, IJCNN",
     cures="Tanh's fast saturation: the tails fall as 1/x**2.",
