@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relucid.errors import OutputError
-from relucid.records import Checkup, Finding, Observation, Severity, from_json, to_json
+from relucid.records import Checkup, Finding, Observation, Severity, from_json, to_json, worst
 
 # The rooms that a checkup puts together load on first use: `import relucid` would take half as
 # long again.
@@ -41,8 +41,7 @@ class Health:
     @property
     def worst(self) -> Severity:
         """The most severe finding of all checkups: ``ill``, ``tip`` or ``well``."""
-        severities = [checkup.worst() for checkup in self.checkups]
-        return next((s for s in (Severity.ILL, Severity.TIP) if s in severities), Severity.WELL)
+        return worst(checkup.worst() for checkup in self.checkups)
 
     def __add__(self, other: Health) -> Health:
         return Health(self.checkups + other.checkups)

@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from relucid.errors import DataError, LossError, ModelError
-from relucid.probes import observe
+from relucid.probes import count_batches, observe
 from support.calling import Checkpointed, ConvNet, Failing, Mlp
 
 X, Y = torch.randn(20, 6), torch.randint(0, 3, (20,))
@@ -283,3 +283,11 @@ def test_a_recurrent_model_has_no_sites_but_says_why():
 
     record = observe(Net(), X[:, None], lambda out, _: out.sum())
     assert not record.sites and record.unobserved[0].name == "rnn.gates"
+
+
+def test_batches_are_counted_where_the_data_can_tell():
+    one = torch.zeros(50, 4)
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(one), batch_size=20)
+    cases = [one, (one, torch.zeros(50)), {"input": one}, [one, one, one], loader, iter([one] * 2)]
+    assert [count_batches(data) for data in cases] == [1, 1, 1, 3, 3, 2]
+    assert count_batches(one for _ in range(3)) is None

@@ -83,19 +83,14 @@ def _examine(name: str, data: str | None, steps: int | None) -> Health:
     from relucid.checkup import checkup as examine
     from relucid.cli.progress import counting
     from relucid.cli.subject import load_subject
+    from relucid.probes import count_batches
 
     subject = load_subject(name, data)
-    with counting("Examining", steps or _length(subject.data)) as advance:
+    known = [number for number in (steps, count_batches(subject.data)) if number is not None]
+    with counting("Examining", min(known, default=None)) as advance:
         return examine(
             subject.model, subject.data, subject.loss, title=name, batches=steps, progress=advance
         )
-
-
-def _length(data: object) -> int | None:
-    try:
-        return len(data)  # type: ignore[arg-type]  # asked, not known
-    except TypeError:
-        return None
 
 
 def _examine_digits(steps: int | None, data: str | None) -> Health:
@@ -117,7 +112,8 @@ def _examine_digits(steps: int | None, data: str | None) -> Health:
 
         network = train(recipe, digits, steps or DIGITS_STEPS, watch=watch)
         share = accuracy(network, digits)
-        story = f"{recipe.story} It names {share:.1%} of 397 held-out digits rightly."
+        story = f"{recipe.story} It names {share:.1%} of "
+        story += f"{len(digits.test_labels)} held-out digits rightly."
         held_out = list(
             zip(digits.test_images.split(100), digits.test_labels.split(100), strict=True)
         )

@@ -250,8 +250,9 @@ def _evaluate(formula: Any, x: Tensor, arguments: dict[str, Any]) -> Tensor:
     """The formula in the compute type, rounded once to the type of x."""
     dtype = compute_dtype(x)
     arguments = {n: v.to(dtype) if isinstance(v, Tensor) else v for n, v in arguments.items()}
-    value = keep_nan(partial(formula, **arguments), torch_words(dtype), x.to(dtype))
-    return value.to(x.dtype)  # type: ignore[no-any-return]  # formulas are untyped
+    bound = partial(formula, **arguments)
+    value: Tensor = keep_nan(bound, torch_words(dtype), x.to(dtype))
+    return value.to(x.dtype)
 
 
 def _scaled(grad: Tensor, activation: Elementwise, x: Tensor, arguments: dict[str, Any]) -> Tensor:
@@ -274,8 +275,8 @@ def _reduced(grad: Tensor, partial: Tensor, parameter: Tensor) -> Tensor:
 def _product(activation: Vector, which: str, axis: int, *tensors: Tensor) -> Tensor:
     dtype = compute_dtype(tensors[0])
     wide = [tensor.to(dtype) for tensor in tensors]
-    product = activation.bound(which, axis)(torch_words(dtype), *wide)
-    return product.to(tensors[0].dtype)  # type: ignore[no-any-return]  # formulas are untyped
+    product: Tensor = activation.bound(which, axis)(torch_words(dtype), *wide)
+    return product.to(tensors[0].dtype)
 
 
 def refuse_other_dtypes(name: str, x: Tensor) -> None:

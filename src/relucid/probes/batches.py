@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from operator import length_hint
 from typing import Any
 
 import torch
@@ -64,6 +65,11 @@ def read_batches(data: Any) -> Iterator[Batch]:
             f"data of type {type(data).__name__} cannot be read; pass a tensor, (inputs, target), "
             "a dictionary of keyword arguments, or an iterable of these such as a DataLoader"
         )
+
+
+def count_batches(data: Any) -> int | None:
+    """Return how many batches ``data`` says it holds; None where it cannot tell."""
+    return 1 if _is_one_batch(data) else length_hint(data, 0) or None
 
 
 def check_not_empty(batch: Batch, index: int) -> None:

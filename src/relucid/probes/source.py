@@ -23,9 +23,9 @@ _SKIPPED = (
 
 def users_frame(frame: FrameType | None = None) -> FrameType | None:
     """Return the innermost frame that belongs neither to PyTorch nor to relucid's own functions."""
-    current = frame or sys._getframe(1)
+    current: FrameType | None = frame or sys._getframe(1)
     while current is not None and current.f_code.co_filename.startswith(_SKIPPED):
-        current = current.f_back  # type: ignore[assignment]
+        current = current.f_back
     return current
 
 

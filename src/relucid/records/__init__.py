@@ -1,6 +1,6 @@
 """Frozen records of measured facts and of findings, and their JSON form. No torch here."""
 
-from relucid.records.findings import Checkup, Finding, Prescription, Severity
+from relucid.records.findings import Checkup, Finding, Prescription, Severity, worst
 from relucid.records.serialise import from_json, to_json
 from relucid.records.sites import (
     Birth,
@@ -28,4 +28,5 @@ __all__ = [
     "Unobserved",
     "from_json",
     "to_json",
+    "worst",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -16,6 +17,12 @@ class Severity(StrEnum):
     WELL = "well"
     NOT_APPLICABLE = "not applicable"
     UNOBSERVED = "unobserved"
+
+
+def worst(severities: Iterable[Severity]) -> Severity:
+    """Return the most severe of those that say something is wrong, or ``well``."""
+    found = set(severities)
+    return next((s for s in (Severity.ILL, Severity.TIP) if s in found), Severity.WELL)
 
 
 @dataclass(frozen=True)
@@ -68,5 +75,4 @@ class Checkup:
 
     def worst(self) -> Severity:
         """The most severe finding: ``ill``, ``tip`` or ``well``."""
-        found = {finding.severity for finding in self.findings}
-        return next((s for s in (Severity.ILL, Severity.TIP) if s in found), Severity.WELL)
+        return worst(finding.severity for finding in self.findings)

@@ -23,8 +23,8 @@ import numpy as np
 
 from relucid.diagnose.evidence import never_seen
 from relucid.diagnose.facts import function_of, is_linear_where_it_fires
-from relucid.diagnose.hurdles import Hurdles, in_order
 from relucid.diagnose.remedies import LOWER_LEARNING_RATE, NORMALISE, RIGHT_GAIN
+from relucid.diagnose.sites import judge_each
 from relucid.diagnose.threshold import Threshold, Thresholds
 from relucid.diagnose.verdict import Verdict, unless_few
 from relucid.diagnose.words import of_units, percent
@@ -53,13 +53,12 @@ _verdict = Verdict("always_on")
 
 def examine(observation: Observation, thresholds: Thresholds) -> Iterator[Finding]:
     """Judge the units of each site."""
-    hurdles = Hurdles(observation)
-    for record in in_order(observation):
-        reason = hurdles.why(record) or _unjudged(record, thresholds[MINIMUM_UNITS])
-        if reason is not None:
-            yield _verdict.not_applicable(record, reason)
-        else:
-            yield _judge(record, thresholds)
+    return judge_each(
+        observation,
+        _verdict,
+        lambda record: _unjudged(record, thresholds[MINIMUM_UNITS]),
+        lambda record: _judge(record, thresholds),
+    )
 
 
 def _unjudged(record: SiteRecord, minimum: float) -> str | None:

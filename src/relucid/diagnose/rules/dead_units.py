@@ -33,8 +33,8 @@ import numpy as np
 
 from relucid.diagnose.evidence import heads_by_chance, never_seen
 from relucid.diagnose.facts import function_of, has_exact_zeros
-from relucid.diagnose.hurdles import Hurdles, in_order
 from relucid.diagnose.remedies import LOWER_LEARNING_RATE, NORMALISE, RIGHT_GAIN, swap_at
+from relucid.diagnose.sites import judge_each
 from relucid.diagnose.threshold import Threshold, Thresholds
 from relucid.diagnose.verdict import Verdict, unless_few
 from relucid.diagnose.words import counted, of_units, percent
@@ -69,13 +69,12 @@ _verdict = Verdict("dead_units")
 
 def examine(observation: Observation, thresholds: Thresholds) -> Iterator[Finding]:
     """Judge the units of each site."""
-    hurdles = Hurdles(observation)
-    for record in in_order(observation):
-        reason = hurdles.why(record) or _no_dead(record)
-        if reason is not None:
-            yield _verdict.not_applicable(record, reason)
-        else:
-            yield _judge(record, thresholds)
+    return judge_each(
+        observation,
+        _verdict,
+        _no_dead,
+        lambda record: _judge(record, thresholds),
+    )
 
 
 def _no_dead(record: SiteRecord) -> str | None:

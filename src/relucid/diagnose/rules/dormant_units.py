@@ -20,8 +20,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from relucid.diagnose.facts import function_of, has_exact_zeros
-from relucid.diagnose.hurdles import Hurdles, in_order
 from relucid.diagnose.remedies import LOWER_LEARNING_RATE, NORMALISE
+from relucid.diagnose.sites import judge_each
 from relucid.diagnose.threshold import Threshold, Thresholds
 from relucid.diagnose.verdict import Verdict
 from relucid.diagnose.words import of_units
@@ -45,13 +45,12 @@ _verdict = Verdict("dormant_units")
 
 def examine(observation: Observation, thresholds: Thresholds) -> Iterator[Finding]:
     """Judge the units of each site."""
-    hurdles = Hurdles(observation)
-    for record in in_order(observation):
-        reason = hurdles.why(record) or _unjudged(record)
-        if reason is not None:
-            yield _verdict.not_applicable(record, reason)
-        else:
-            yield _judge(record, thresholds)
+    return judge_each(
+        observation,
+        _verdict,
+        _unjudged,
+        lambda record: _judge(record, thresholds),
+    )
 
 
 def _unjudged(record: SiteRecord) -> str | None:

@@ -22,8 +22,8 @@ import numpy as np
 
 from relucid.diagnose.evidence import rate_below
 from relucid.diagnose.facts import function_of, is_rectifier
-from relucid.diagnose.hurdles import Hurdles, in_order
 from relucid.diagnose.remedies import LOWER_LEARNING_RATE, NORMALISE
+from relucid.diagnose.sites import judge_each
 from relucid.diagnose.threshold import Threshold, Thresholds
 from relucid.diagnose.verdict import Verdict
 from relucid.diagnose.words import of_units, percent
@@ -45,13 +45,12 @@ _verdict = Verdict("rarely_firing")
 
 def examine(observation: Observation, thresholds: Thresholds) -> Iterator[Finding]:
     """Judge the units of each site."""
-    hurdles = Hurdles(observation)
-    for record in in_order(observation):
-        reason = hurdles.why(record) or _unjudged(record, thresholds[RATE])
-        if reason is not None:
-            yield _verdict.not_applicable(record, reason)
-        else:
-            yield _judge(record, thresholds)
+    return judge_each(
+        observation,
+        _verdict,
+        lambda record: _unjudged(record, thresholds[RATE]),
+        lambda record: _judge(record, thresholds),
+    )
 
 
 def _unjudged(record: SiteRecord, rate: float) -> str | None:
