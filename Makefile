@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: checkup test lint docs clean
+.PHONY: checkup test lint verify bench docs clean
 
 checkup: .venv/installed  ## the main job on the shipped digits: findings, and checkup.html
 	$(BIN)/relucid checkup --html checkup.html
@@ -16,9 +16,16 @@ lint: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+verify: .venv/installed  ## every float32 input of every function; an hour or two, resumable
+	$(BIN)/relucid verify
+
+bench: .venv/installed  ## speed beside PyTorch, torch.compile, JAX, NumPy; half an hour, resumable
+	$(BIN)/relucid bench --json benchmarks/results
+
 docs: .venv/installed  ## rewrite the generated pages
 	$(BIN)/python docs/generate.py
 	$(BIN)/python docs/rules.py
+	$(BIN)/python docs/speed.py
 	PYTHONPATH=tests $(BIN)/python docs/accuracy.py
 
 .venv/installed: pyproject.toml constraints.txt

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from relucid import nn
 from relucid.checkup import Health, checkup
 from relucid.functions import Kink, Parameter, activation, catalogue, get
+from relucid.kernels import precision, route
 from relucid.plot import plot
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ __all__ = [
     "get",
     "nn",
     "plot",
+    "precision",
+    "route",
     "watch",
 ]
 

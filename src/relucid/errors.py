@@ -27,6 +27,10 @@ class ShapeError(RelucidError, ValueError):
     """The shape or axis does not fit the function."""
 
 
+class KernelError(RelucidError, RuntimeError):
+    """A formula cannot be compiled, or a requested route is not to be had here."""
+
+
 class ModelError(RelucidError, ValueError):
     """The model cannot be examined as given."""
 

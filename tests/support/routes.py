@@ -38,6 +38,11 @@ def on_torch(activation: Elementwise, which: str, x: Array) -> Array:
     return to_numpy(_function(activation, which)(to_torch(x)), x.dtype)
 
 
+def correct_on_torch(activation: Elementwise, which: str, x: Array) -> Array:
+    with relucid.precision("correct"):
+        return on_torch(activation, which, x)
+
+
 def _function(activation: Elementwise, which: str) -> Callable[[Any], Any]:
     return activation if which == "value" else activation.derivative
 
@@ -45,5 +50,7 @@ def _function(activation: Elementwise, which: str) -> Callable[[Any], Any]:
 ROUTES: dict[str, Callable[[Elementwise, str, Array], Array]] = {
     "numpy": on_numpy,
     "torch": on_torch,
+    "torch, correct": correct_on_torch,
 }
+"""By name; "torch" is the fused kernel wherever there is one."""
 __all__ = ["ROUTES", "on_numpy", "on_torch", "relucid", "to_numpy", "to_torch"]

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import typer
 
+from relucid.cli.bench import bench
 from relucid.cli.checkup import checkup
 from relucid.cli.errors import run
 from relucid.cli.explain import explain
 from relucid.cli.listing import list_functions
+from relucid.cli.verify import verify
 
 app = typer.Typer(
     name="relucid",
@@ -23,6 +25,8 @@ app = typer.Typer(
 app.command()(checkup)
 app.command()(explain)
 app.command("list")(list_functions)
+app.command()(verify)
+app.command()(bench)
 
 
 def _print_version(asked: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
@@ -55,6 +56,11 @@ class Activation:
     def parameters(self) -> dict[str, Any]:
         """Current value of every parameter that can be chosen."""
         return {n: self.values.get(n, p.default) for n, p in self.parameters_declared.items()}
+
+    @cached_property
+    def prepared(self) -> dict[Any, Any]:
+        """What other rooms made for this very function and keep with it: compiled kernels."""
+        return {}
 
     @property
     def changed(self) -> dict[str, Any]:

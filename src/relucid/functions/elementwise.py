@@ -13,7 +13,7 @@ from relucid.functions import facts
 from relucid.functions.base import Activation
 from relucid.functions.bridge import torch_routes
 from relucid.functions.derive import derive
-from relucid.functions.evaluate import Formula, Integers, apply_to_arrays
+from relucid.functions.evaluate import Formula, Integers, apply_to_arrays, written
 from relucid.functions.libraries import is_array, is_torch
 from relucid.functions.tracing import differentiable
 
@@ -60,13 +60,35 @@ class Elementwise(Activation):
 
     kind: ClassVar[str] = "elementwise"
 
-    def __call__(self, x: Any, **parameters: Any) -> Any:
-        """Return the value at each element of ``x``."""
-        return self.with_parameters(**parameters)._value(x)
+    def __call__(self, x: Any, *, out: Any = None, **parameters: Any) -> Any:
+        """Return the value at each element of ``x``.
+
+        ``out``, a NumPy array or PyTorch tensor like ``x``, takes the result and is returned.
+        Nothing is differentiated then.
+        """
+        function = self.with_parameters(**parameters)
+        return function._value(x) if out is None else function._value_into(x, out)
 
     def derivative(self, x: Any, **parameters: Any) -> Any:
         """Return the derivative at each element of ``x``; at a kink, the declared one."""
         return self.with_parameters(**parameters)._derivative(x)
+
+    def vjp(self, x: Any, g: Any, *, out: Any = None) -> Any:
+        """Return ``g`` times the derivative at ``x``, the gradient that backward passes on.
+
+        ``g`` has the shape and dtype of ``x``. ``out`` as in a call.
+        """
+        if is_torch(x):
+            return torch_routes().product(self, x, g, out)
+        product = apply_to_arrays(
+            self.name, lambda m, x, g: g * self._bound(self.derivative_formula)(m, x), x, g
+        )
+        return product if out is None else written(self.name, product, out)
+
+    def _value_into(self, x: Any, out: Any) -> Any:
+        if is_torch(x):
+            return torch_routes().elementwise_out(self, x, out)
+        return written(self.name, self._value(x), out)
 
     def _value(self, x: Any) -> Any:
         if is_torch(x):
@@ -92,10 +114,13 @@ class Elementwise(Activation):
         return differentiable(value, change, x, *(self.values[n] for n in names))
 
     def _apply(self, formula: Formula, x: Any, **learned: Any) -> Any:
-        bound = partial(formula, **{**self.arguments, **learned})
+        bound = self._bound(formula, **learned)
         counts = formula is self.formula or self.integers == "promoted"
         integers = self.integers if counts else "refused"
         return apply_to_arrays(self.name, bound, x, integers=integers)
+
+    def _bound(self, formula: Formula, **learned: Any) -> Callable[..., Any]:
+        return partial(formula, **{**self.arguments, **learned})
 
     def _derivative(self, x: Any) -> Any:
         if is_torch(x):
@@ -116,7 +141,9 @@ class Elementwise(Activation):
     def _replaced(self, arguments: dict[str, Any]) -> tuple[tuple[float, float], ...]:
         if self.kink_derivative is None:
             return self.kink_overrides
-        return tuple((kink.at, self.kink_derivative) for kink in self._kinks(arguments))
+        asked = self.kink_derivative
+        kinks = self._kinks(arguments)
+        return tuple((kink.at, asked) for kink in kinks if kink.derivative != asked)
 
     def _kinks(self, arguments: dict[str, Any]) -> list[Kink]:
         declared = self.kinks_declared
@@ -190,7 +217,7 @@ class Elementwise(Activation):
         return derive(self.formula, parameter)
 
     def _key(self) -> tuple[Any, ...]:
-        return (*super()._key(), self.kink_derivative)
+        return (*super()._key(), self.formula, self.slope, self.kink_derivative)
 
     @property
     def home(self) -> str:

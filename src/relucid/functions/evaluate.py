@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from relucid.errors import DtypeError
+from relucid.errors import DtypeError, ParameterError, ShapeError
 from relucid.functions.libraries import is_array, numpy_words, words_of
 
 Formula = Callable[..., Any]
@@ -62,6 +62,20 @@ def _rounded(value: Any, dtype: np.dtype[Any]) -> Any:
     beyond = np.where(near > value, -np.inf, np.inf).astype(np.float32)
     inexact = even & np.isfinite(near) & (near != value)
     return np.where(inexact, np.nextafter(near, beyond), near).astype(dtype)
+
+
+def written(name: str, value: Any, out: Any) -> Any:
+    """Copy a result into a NumPy array and return that array."""
+    if not isinstance(out, np.ndarray):
+        raise ParameterError(
+            f"{name}: out= takes a NumPy array beside NumPy input, not {type(out).__name__}"
+        )
+    if out.shape != np.shape(value):
+        raise ShapeError(f"{name}: out= has shape {out.shape}, and the result {np.shape(value)}")
+    if out.dtype != value.dtype:
+        raise DtypeError(f"{name}: out= is {out.dtype}, and the result {value.dtype}")
+    out[...] = value
+    return out
 
 
 def keep_nan(formula: Callable[..., Any], m: Any, *arrays: Any) -> Any:

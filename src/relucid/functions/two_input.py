@@ -10,6 +10,7 @@ import numpy as np
 
 from relucid.errors import ShapeError
 from relucid.functions.base import Activation
+from relucid.functions.bridge import torch_routes
 from relucid.functions.elementwise import Elementwise
 from relucid.functions.evaluate import apply_to_arrays, check_dtype
 from relucid.functions.libraries import is_array, is_torch
@@ -29,14 +30,13 @@ class TwoInput(Activation):
 
     def __call__(self, value: Any, gate: Any = None, *, axis: int = -1) -> Any:
         """Return ``value * gate_function(gate)``."""
+        if is_torch(value):
+            self._check_tensors(value, *(() if gate is None else (gate,)))
+            if gate is None:
+                self.check_halves(tuple(value.shape), axis)
+            return torch_routes().two_input(self, value, gate, axis)
         if gate is None:
             value, gate = self.split(value, axis)
-        if is_torch(value):
-            self._check_tensors(value, gate)
-            if value.dtype == gate.dtype and value.element_size() == 2:
-                # One rounding for the product, not one for each factor.
-                return (value.float() * self.gate(gate.float())).to(value.dtype)
-            return value * self.gate(gate)
         return apply_to_arrays(self.name, self.formula, value, gate)
 
     def formula(self, m: Any, value: Any, gate: Any) -> Any:
@@ -57,16 +57,20 @@ class TwoInput(Activation):
     def split(self, x: Any, axis: int = -1) -> tuple[Any, Any]:
         """Halve ``x`` along ``axis`` into value and gate."""
         x = x if hasattr(x, "ndim") else np.asarray(x)
-        if not -x.ndim <= axis < x.ndim:
-            raise ShapeError(f"{self.name}: axis {axis} does not exist in shape {tuple(x.shape)}")
+        self.check_halves(tuple(x.shape), axis)
         width = x.shape[axis]
-        if width % 2:
-            raise ShapeError(
-                f"{self.name} halves axis {axis}, whose length {width} is odd; project to an even "
-                "number of features"
-            )
         before = (slice(None),) * (axis % x.ndim)
         return x[(*before, slice(None, width // 2))], x[(*before, slice(width // 2, None))]
+
+    def check_halves(self, shape: tuple[int, ...], axis: int) -> None:
+        """Raise :class:`ShapeError` unless an array of ``shape`` can be halved along ``axis``."""
+        if not -len(shape) <= axis < len(shape):
+            raise ShapeError(f"{self.name}: axis {axis} does not exist in shape {shape}")
+        if shape[axis] % 2:
+            raise ShapeError(
+                f"{self.name} halves axis {axis}, whose length {shape[axis]} is odd; project to an "
+                "even number of features"
+            )
 
     def _check_tensors(self, *tensors: Any) -> None:
         for tensor in tensors:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from relucid.errors import ShapeError
 from relucid.functions.base import Activation
@@ -33,6 +33,10 @@ class Vector(Activation):
     formula: Product = _undeclared
     forward_product: Product = _undeclared
     backward_product: Product = _undeclared
+    backward_from_output: Product | None = None
+    """``backward_from_output(m, y, g, axis)``: Jᵀ g from the output y, for a function whose
+    Jacobian follows from it. Training then keeps the output, which the next layer mostly keeps
+    anyway, and computes nothing twice."""
     entry: Product | None = None
     """``entry(m, x, i)``: output i, as a text prints it, for the card. Indices count from 1;
     ``m.total``, ``m.delta``, ``m.largest`` and ``m.argmax`` speak of the whole vector."""
@@ -52,6 +56,10 @@ class Vector(Activation):
     def vjp(self, x: Any, g: Any, axis: int = -1) -> Any:
         """Return Jᵀ g at ``x``; ``g`` has the shape of the output."""
         return self._evaluate("backward_product", axis, x, g)
+
+    def member(self, name: str, **changes: Any) -> Self:
+        """Return another function of the family; a Jacobian by the output is not inherited."""
+        return super().member(name, **{"backward_from_output": None, **changes})
 
     def bound(self, which: str, axis: int) -> Product:
         """The formula or product called ``which`` with axis and parameters filled in."""

@@ -33,6 +33,7 @@ _EXP_MINUS_64 = math.exp(-64.0)
 # 2*sqrt(2/pi) and 0.044715 times it, each as the sum of two float64.
 _GELU_LINEAR = (1.5957691216057308, -9.96930880911092e-17)
 _GELU_CUBIC = (0.07135481627260025, -6.175149918155315e-19)
+_GELU_SLOPE = (0.21406444881780073, 1.2025242832367862e-17)  # three times the latter
 
 
 class Words:
@@ -73,6 +74,20 @@ class Words:
         """1 / (1 + exp(-x)), without overflow on either side."""
         decay = self.exp(-self.abs(x))
         return self.where(x > 0, 1.0, decay) / (1.0 + decay)
+
+    def sigmoid_slope(self, x: Any, times: float = 1.0) -> Any:
+        """The sigmoid's derivative exp(-x) / (1 + exp(-x))**2, times a power of two."""
+        decay = self.exp(-self.abs(x))
+        below = 1.0 + decay
+        return times * decay / (below * below)
+
+    def expm1_times(self, factor: Any, x: Any) -> Any:
+        """Factor * (exp(x) - 1)."""
+        return factor * self.expm1(x)
+
+    def log1p_unit(self, x: Any) -> Any:
+        """log(1 + x) for 0 <= x <= 1."""
+        return self.log1p(x)
 
     def two_product(self, a: Any, b: Any) -> tuple[Any, Any]:
         """(p, e) with p = a * b rounded and p + e = a * b exactly (Dekker 1971).
@@ -123,6 +138,10 @@ class Words:
         """
         return self._scaled_exp(*self.two_product(a, b))
 
+    def fma(self, a: Any, b: Any, c: Any) -> Any:
+        """A * b + c, rounded once where there is an instruction for it."""
+        return a * b + c
+
     def _scaled_exp(self, exponent: Any, error: Any) -> tuple[Any, Any]:
         far = exponent < -64.0
         power = self.exp(self.where(far, exponent + 64.0, exponent))
@@ -162,6 +181,19 @@ class Words:
             tail = tail * y + coefficient
         return tail / (1.0 + size)
 
+    def normal_below(self, x: Any) -> Any:
+        """T * erfc(t / sqrt(2)) / 2 for t = abs(x): t times the upper tail of N(0, 1)."""
+        power, scale = self.normal_decay(x)
+        bounded = self.minimum(self.abs(x), 1e4)
+        return bounded * self.normal_tail(bounded) * power * scale
+
+    def normal_slope(self, x: Any) -> Any:
+        """The upper tail of N(0, 1) at t = abs(x), less t times the density there."""
+        power, scale = self.normal_decay(x)
+        bounded = self.minimum(self.abs(x), 1e4)
+        density = bounded / math.sqrt(2.0 * math.pi)
+        return (self.normal_tail(bounded) - density) * power * scale
+
     def erfcx(self, x: Any) -> Any:
         """exp(x**2) * erfc(x)."""
         tail = 2.0 * self.normal_tail(x * math.sqrt(2.0))
@@ -193,6 +225,95 @@ class Words:
         total_error = total_error + (scaled_error + linear_low)
         exponent, exponent_error = self.two_product(bounded, total)
         return self._scaled_exp(-exponent, -(exponent_error + bounded * total_error))
+
+    def silu(self, x: Any, beta: Any) -> Any:
+        """X * sigmoid(beta * x)."""
+        right, a, b = self._silu_gate(x, beta)
+        return self._gated(x, x, right, *self.decay(a, b))
+
+    def silu_slope(self, x: Any, beta: Any) -> Any:
+        """Its derivative by x."""
+        right, a, b = self._silu_gate(x, beta)
+        product, lost = self.two_product(beta, self._clip(x, 3e38))
+        pull = self._clip(product, 1e4)
+        bend = 1.0 + pull
+        lost = (1.0 - (bend - pull)) + self.where(pull == product, lost, 0.0)
+        return self._gated_slope(bend, lost, right, *self.decay(a, b))
+
+    def gelu_tanh(self, x: Any) -> Any:
+        """X * sigmoid(2 * u), with the u of :meth:`gelu_decay`."""
+        return self._gated(x, self._clip(x, 1e4), x > 0, *self.gelu_decay(x))
+
+    def gelu_tanh_slope(self, x: Any) -> Any:
+        """Its derivative."""
+        bend, lost = self._gelu_bend(self._clip(x, 1e4))
+        return self._gated_slope(bend, lost, x > 0, *self.gelu_decay(x))
+
+    def mish(self, x: Any) -> Any:
+        """X * tanh(log(1 + exp(x)))."""
+        finite, right = self._clip(x, 3e38), x > 0
+        power, scale = self.decay(-1.0, self.abs(finite))
+        d = power * scale
+        square = self.where(right, 2.0, 1.0) * d * d
+        base = square + 2.0 * d + self.where(right, 1.0, 2.0)
+        opened = self.where(right, 1.0 + 2.0 * d, 2.0 + d) / base
+        return self.where(x < 1e30, self.where(right, x, finite * power) * opened * scale, x)
+
+    def mish_slope(self, x: Any) -> Any:
+        """Its derivative."""
+        bounded, right = self._clip(x, 1e4), x > 0
+        power, scale = self.decay(-1.0, self.abs(bounded))
+        d = power * scale
+        # The numerator as a polynomial in d; for x <= 0 over d. Near the root 1 + x is exact.
+        opening = 1.0 + d * (4.0 + d * (4.0 * bounded * (1.0 + d) + (6.0 + 4.0 * d)))
+        rise = 4.0 * (1.0 + bounded)
+        closing = (rise + d * (2.0 + rise + d * (4.0 + d))) * power * scale
+        # 1 + 2*d + 2*d**2 or 2 + 2*d + d**2
+        above = self.where(right, 2.0, 1.0) * d * d + 2.0 * d + self.where(right, 1.0, 2.0)
+        return self.where(right, opening, closing) / (above * above)
+
+    def _silu_gate(self, x: Any, beta: Any) -> tuple[Any, Any, Any]:
+        """Whether beta*x > 0, and beta*x as two factors of which it is the negated magnitude."""
+        finite = self._clip(x, 3e38)
+        right = beta * finite > 0
+        return right, beta, self.where(right, -finite, finite)
+
+    def _gated(self, x: Any, bounded: Any, right: Any, power: Any, scale: Any) -> Any:
+        """X * sigmoid(v) from exp(-abs(v)); ``right`` says whether v > 0.
+
+        As x * (1 - decay/(1 + decay)), or where decay is large as x * (1/2 + what lacks from
+        there), so that at most half of the quotient's error counts.
+        """
+        decay = power * scale
+        finite = self.where(self.abs(x) < math.inf, bounded, -0.0)
+        opened, near = self.where(right, x, finite * power * scale), decay > 0.25
+        part = self.where(near, 1.0 - decay, -decay) / (1.0 + decay)
+        result = self.where(near, 0.5, 1.0) * self.fma(opened, part, opened)
+        infinite = self.where(right | (decay > 0), x, result)
+        return self.where(self.abs(x) < math.inf, result, infinite)
+
+    def _gated_slope(self, bend: Any, lost: Any, right: Any, power: Any, scale: Any) -> Any:
+        """Its derivative s(v) * (1 + x*v'(x)*s(-v)), where bend + lost = 1 + x*v'(x).
+
+        Near the root, where bend + decay cancels, bend is exact but for what ``lost`` restores.
+        """
+        decay = power * scale
+        closing = (bend + (decay + lost)) * power * scale
+        below = 1.0 + decay
+        return self.where(right, self.fma(decay, bend, 1.0), closing) / (below * below)
+
+    def _gelu_bend(self, x: Any) -> tuple[Any, Any]:
+        """1 + 2 * x * u'(x) for the u of :meth:`gelu_decay`, and what rounding took from it."""
+        (linear, linear_low), (slope, slope_low) = map(self._constant, (_GELU_LINEAR, _GELU_SLOPE))
+        square = x * x
+        steep = self.fma(slope, square, linear)
+        lost = self.fma(slope, square, linear - steep) + self.fma(slope_low, square, linear_low)
+        bend = self.fma(x, steep, 1.0)
+        return bend, self.fma(x, lost, self.fma(x, steep, 1.0 - bend))
+
+    def _clip(self, x: Any, reach: float) -> Any:
+        """X brought to at most ``reach`` in magnitude, so that no product is inf * 0."""
+        return self.maximum(self.minimum(x, reach), -reach)
 
     def _constant(self, pair: tuple[float, float]) -> tuple[float, float]:
         """Split a constant of two float64 into a part exact in this arithmetic and the rest."""

@@ -7,16 +7,16 @@ PyTorch has the function: ``relucid.nn.ELU(alpha=0.5)``. They are made from the 
 from typing import TYPE_CHECKING, Any
 
 from relucid.functions import catalogue, speak_torch
-from relucid.nn.autograd import PlainRoute
 from relucid.nn.classes import class_of
 from relucid.nn.gain import gain
 from relucid.nn.initialise import LayerInit, init_
 from relucid.nn.make import make
 from relucid.nn.module import ActivationModule
+from relucid.nn.routes import Routes
 
 __all__ = ["ActivationModule", "LayerInit", "gain", "init_", "make"]
 
-speak_torch(PlainRoute())
+speak_torch(Routes())
 
 for _activation in catalogue().values():
     _class = class_of(_activation)

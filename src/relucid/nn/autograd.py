@@ -20,8 +20,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from relucid.functions import Elementwise, Vector
+from relucid.functions import Elementwise, TwoInput, Vector
 from relucid.functions.evaluate import check_dtype, keep_nan
+from relucid.nn.ordinary import transforms_active
 from relucid.nn.words import compute_dtype, torch_words
 
 _INTEGERS = frozenset({torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8})
@@ -41,18 +42,10 @@ class _ElementwiseEager(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
         x, *learned = ctx.saved_tensors
-        arguments = _arguments(ctx.activation, ctx.names, learned)
-        by_x = None
-        if ctx.needs_input_grad[0]:
-            by_x = _scaled(grad, ctx.activation, x, arguments)
-        by_learned = [
-            _reduced(grad, _partial(ctx.activation, name, x, arguments), parameter)
-            if needed
-            else None
-            for name, parameter, needed in zip(
-                ctx.names, learned, ctx.needs_input_grad[3:], strict=True
-            )
-        ]
+        wanted = (ctx.needs_input_grad[0], *ctx.needs_input_grad[3:])
+        by_x, *by_learned = gradients(
+            ctx.activation, x, grad, dict(zip(ctx.names, learned, strict=True)), wanted
+        )
         return by_x, None, None, *by_learned
 
     @staticmethod
@@ -167,20 +160,36 @@ class PlainRoute:
         """
         if activation.integers == "kept" and x.dtype in _INTEGERS:
             return _evaluate(activation.formula, x, activation.arguments)
-        x = _promoted(activation, x)
+        x = promoted(activation, x)
         refuse_other_dtypes(activation.name, x)
         tensors = {n: v for n, v in activation.values.items() if isinstance(v, Tensor)}
         tensors.update(learned or {})
         if torch.compiler.is_compiling():
             return _traced(activation, x, tensors)
-        function = _ElementwiseTransformed if _transforms_active() else _ElementwiseEager
+        function = _ElementwiseTransformed if transforms_active() else _ElementwiseEager
         return _applied(function, x, activation, tuple(tensors), *tensors.values())
 
     def derivative(self, activation: Elementwise, x: Tensor) -> Tensor:
         """The declared derivative at each element, itself differentiable."""
-        x = _promoted(activation, x)
+        x = promoted(activation, x)
         refuse_other_dtypes(activation.name, x)
         return _evaluate(activation.derivative_formula, x, activation.arguments)
+
+    def product(self, activation: Elementwise, x: Tensor, grad: Tensor) -> Tensor:
+        """``grad`` times the declared derivative at x, differentiable in both."""
+        return _scaled(grad, activation, x, activation.arguments)
+
+    def two_input(
+        self, activation: TwoInput, value: Tensor, gate: Tensor | None, axis: int
+    ) -> Tensor:
+        """Value times activated gate; without a gate, of the halves of ``value``."""
+        if gate is None:
+            value, gate = activation.split(value, axis)
+        if value.dtype == gate.dtype and value.element_size() == 2:
+            # One rounding for the product, not one for each factor.
+            opened = self.elementwise(activation.gate, gate.float())
+            return (value.float() * opened).to(value.dtype)
+        return value * self.elementwise(activation.gate, gate)
 
     def vector(self, activation: Vector, which: str, axis: int, *tensors: Tensor) -> Tensor:
         """A vector function's value (differentiable) or one of its Jacobian products."""
@@ -191,7 +200,7 @@ class PlainRoute:
             return _product(activation, which, axis, *tensors)
         if torch.compiler.is_compiling():
             return _applied(_Vector, tensors[0], activation, axis)
-        function = _VectorTransformed if _transforms_active() else _VectorEager
+        function = _VectorTransformed if transforms_active() else _VectorEager
         return _applied(function, tensors[0], activation, axis)
 
 
@@ -205,15 +214,47 @@ def _traced(activation: Elementwise, x: Tensor, learned: dict[str, Tensor]) -> T
     arguments = {**activation.arguments, **learned}
     value = _evaluate(activation.formula, x, arguments)
     unused = _is_exporting() or not _needs_gradient(x, *learned.values())
-    if unused or _transforms_active():
+    if unused or transforms_active():
         return value
     slope = _evaluate(activation.derivative_formula, x, arguments)
     partials = [_partial(activation, name, x, arguments) for name in learned]
     return _applied(_Chained, value, x, slope, len(learned), *learned.values(), *partials)
 
 
-def _promoted(activation: Elementwise, x: Tensor) -> Tensor:
-    """Integers as PyTorch's default float, for a function that takes them so."""
+def gradients(
+    activation: Elementwise,
+    x: Tensor,
+    grad: Tensor,
+    learned: Mapping[str, Tensor] | None = None,
+    wanted: Sequence[bool] | None = None,
+) -> tuple[Tensor | None, ...]:
+    """Return those wanted of the gradients by x and by each learned parameter, differentiable."""
+    learned = learned or {}
+    asked = wanted or (True,) * (1 + len(learned))
+    arguments = {**activation.arguments, **learned}
+    by_x = _scaled(grad, activation, x, arguments) if asked[0] else None
+    by_learned = [
+        _reduced(grad, _partial(activation, name, x, arguments), parameter) if needed else None
+        for (name, parameter), needed in zip(learned.items(), asked[1:], strict=True)
+    ]
+    return by_x, *by_learned
+
+
+def pair_gradients(
+    activation: TwoInput, value: Tensor, gate: Tensor, grad: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the gradients of value * f(gate) by both, differentiable."""
+    function, dtype = activation.gate, compute_dtype(value)
+    wide = gate.to(dtype)
+    opened = _evaluate(function.formula, wide, function.arguments)
+    slope = _evaluate(function.derivative_formula, wide, function.arguments)
+    grad = grad.to(dtype)
+    by_gate = grad * value.to(dtype) * slope
+    return (grad * opened).to(value.dtype), by_gate.to(gate.dtype)
+
+
+def promoted(activation: Elementwise, x: Tensor) -> Tensor:
+    """Return integers as PyTorch's default float, for a function that takes them so."""
     if activation.integers == "promoted" and x.dtype in _INTEGERS:
         return x.to(torch.get_default_dtype())
     return x
@@ -222,12 +263,6 @@ def _promoted(activation: Elementwise, x: Tensor) -> Tensor:
 def _applied(function: Any, *arguments: Any) -> Tensor:
     value: Tensor = function.apply(*arguments)
     return value
-
-
-# PyTorch offers no public question for this; without its answer the general form serves.
-_transforms_active: Callable[[], bool] = getattr(
-    torch._C, "_are_functorch_transforms_active", lambda: True
-)
 
 
 # New in PyTorch 2.7.

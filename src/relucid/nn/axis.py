@@ -27,7 +27,9 @@ class TwoInputModule(ActivationModule):
 
     def forward(self, input: Tensor, gate: Tensor | None = None) -> Tensor:
         """Return value times activated gate, halved from ``input`` or given as two tensors."""
-        return self._function(input, gate, axis=self.dim)  # type: ignore[no-any-return]  # untyped
+        value: Tensor = self._function(input, gate, axis=self.dim)
+        self._note_route()
+        return value
 
 
 class VectorModule(ActivationModule):
@@ -55,4 +57,6 @@ class VectorModule(ActivationModule):
                 f"{type(self).__name__} needs an axis; construct it with dim=-1 for the last one "
                 "or dim=1 for channels"
             )
-        return self._function(input, self.dim)  # type: ignore[no-any-return]  # untyped
+        value: Tensor = self._function(input, self.dim)
+        self._note_route()
+        return value

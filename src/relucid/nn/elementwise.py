@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from relucid.errors import DtypeError, ParameterError, ShapeError
+from relucid.errors import ParameterError, ShapeError
 from relucid.functions import Elementwise
 from relucid.functions.bridge import torch_routes
 from relucid.nn.module import ActivationModule
@@ -64,17 +64,9 @@ class ElementwiseModule(ActivationModule):
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the value at each element: same shape and dtype as ``input``."""
-        if not self.inplace:
-            return self._value(input)
-        # Backward needs the input as it was; without gradients there is no need of a copy.
-        source = input.clone() if torch.is_grad_enabled() else input
-        value = self._value(source)
-        if value.dtype != input.dtype:
-            raise DtypeError(
-                f"{self._function.name} makes {value.dtype} of {input.dtype}, which cannot be "
-                "written in place; leave out inplace=True"
-            )
-        return input.copy_(value)
+        value = self._value(input, self.inplace)
+        self._note_route()
+        return value
 
     def reset_parameters(self) -> None:
         """Set learned parameters back to the values with which they began."""
@@ -82,9 +74,11 @@ class ElementwiseModule(ActivationModule):
             with torch.no_grad():
                 self._tensor(name).copy_(self._initial(name))
 
-    def _value(self, x: Tensor) -> Tensor:
-        learned = {n: self._broadcast(self._tensor(n), x) for n in self.learn}
-        return evaluated(self._function, x, learned)
+    def _value(self, x: Tensor, inplace: bool) -> Tensor:
+        learned = None
+        if self.learn:
+            learned = {n: self._broadcast(self._tensor(n), x) for n in self.learn}
+        return evaluated(self._function, x, learned, inplace)
 
     def _broadcast(self, parameter: Tensor, x: Tensor) -> Tensor:
         if self.num_parameters == 1:
@@ -117,9 +111,11 @@ class ElementwiseModule(ActivationModule):
         return self._function.arguments.get(name, getattr(self, name, None))
 
 
-def evaluated(function: Elementwise, x: Tensor, learned: Mapping[str, Tensor]) -> Tensor:
+def evaluated(
+    function: Elementwise, x: Tensor, learned: Mapping[str, Tensor] | None, inplace: bool = False
+) -> Tensor:
     """Return the value by the present route, with tensors in place of some parameters."""
-    value: Tensor = torch_routes().elementwise(function, x, learned)
+    value: Tensor = torch_routes().elementwise(function, x, learned, inplace)
     return value
 
 

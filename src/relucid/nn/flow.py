@@ -99,11 +99,25 @@ class _NotedRoutes:
 
     def __init__(self, inner: Any, flow: Flow) -> None:
         self._inner, self._flow = inner, flow
-        self.derivative = inner.derivative
+        self.derivative, self.product = inner.derivative, inner.product
 
-    def elementwise(self, activation: Activation, x: Any, learned: Any = None) -> Any:
+    def elementwise(
+        self, activation: Activation, x: Any, learned: Any = None, inplace: bool = False
+    ) -> Any:
         """Evaluate a function of one number and remember it."""
-        result = self._inner.elementwise(activation, x, learned)
+        result = self._inner.elementwise(activation, x, learned, inplace)
+        self._flow.remember(result, Origin(activation.name, activation))
+        return result
+
+    def elementwise_out(self, activation: Activation, x: Any, out: Any) -> Any:
+        """Evaluate into given memory and remember it."""
+        result = self._inner.elementwise_out(activation, x, out)
+        self._flow.remember(result, Origin(activation.name, activation))
+        return result
+
+    def two_input(self, activation: Activation, value: Any, gate: Any, axis: int) -> Any:
+        """Evaluate a gated pair and remember it."""
+        result = self._inner.two_input(activation, value, gate, axis)
         self._flow.remember(result, Origin(activation.name, activation))
         return result
 

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
+import torch
 from torch import nn
 
 from relucid.errors import ParameterError
 from relucid.functions import Activation
+from relucid.kernels.choose import ran
 
 
 class ActivationModule(nn.Module):
@@ -27,6 +29,9 @@ class ActivationModule(nn.Module):
 
     keys: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Attribute and state_dict key of a learned parameter, where it is not the parameter's name."""
+
+    route: str | None = None
+    """The route that computed the latest eager call: "plain", "llvm" or "triton"."""
 
     _function: Activation
 
@@ -58,6 +63,10 @@ class ActivationModule(nn.Module):
     def activation(self) -> Activation:
         """The function that the module applies, with its present parameters."""
         return self._function
+
+    def _note_route(self) -> None:
+        if not torch.compiler.is_compiling():
+            self.__dict__["route"] = ran.get()
 
     def __getattr__(self, name: str) -> Any:
         if self._is_setting(name):

@@ -47,13 +47,13 @@ class RReLUModule(ElementwiseModule):
     Where a bound is learned the mean slope is used in training too.
     """
 
-    def _value(self, x: Tensor) -> Tensor:
+    def _value(self, x: Tensor, inplace: bool) -> Tensor:
         if not self.training or self.learn:
-            return super()._value(x)
+            return super()._value(x, inplace)
         refuse_other_dtypes(self._function.name, x)
         lower, upper = (self._function.parameters[n] for n in ("lower", "upper"))
         slopes = torch.empty_like(x, dtype=compute_dtype(x)).uniform_(lower, upper)
-        return evaluated(_leaky_relu, x, {"negative_slope": slopes})
+        return evaluated(_leaky_relu, x, {"negative_slope": slopes}, inplace)
 
 
 _leaky_relu = cast(Elementwise, get("leaky_relu"))

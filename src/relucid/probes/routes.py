@@ -24,13 +24,42 @@ class WatchedRoutes:
     def __init__(self, inner: TorchRoutes, seen: Seen) -> None:
         self._inner, self._seen = inner, seen
 
-    def elementwise(self, activation: Any, x: Any, *learned: Any) -> Any:
+    def elementwise(
+        self, activation: Any, x: Any, learned: Any = None, inplace: bool = False
+    ) -> Any:
         """Evaluate an elementwise function, witnessed."""
-        return self._seen(activation, x, lambda: self._inner.elementwise(activation, x, *learned))
+        z = x.clone() if inplace else x
+
+        def run() -> Any:
+            return self._inner.elementwise(activation, x, learned, inplace)
+
+        return self._seen(activation, z, run)
+
+    def elementwise_out(self, activation: Any, x: Any, out: Any) -> Any:
+        """Evaluate into given memory, witnessed."""
+        z = x.clone() if out is x else x
+        return self._seen(activation, z, lambda: self._inner.elementwise_out(activation, x, out))
 
     def derivative(self, activation: Any, x: Any) -> Any:
         """Evaluate a derivative; that is no activation call."""
         return self._inner.derivative(activation, x)
+
+    def product(self, activation: Any, x: Any, grad: Any, out: Any) -> Any:
+        """Evaluate a gradient; that is no activation call."""
+        return self._inner.product(activation, x, grad, out)
+
+    def two_input(self, activation: Any, value: Any, gate: Any, axis: int) -> Any:
+        """Evaluate a gated pair, whose activation is witnessed on the gate.
+
+        16-bit numbers are multiplied in float32 and rounded once, as they are without a witness.
+        """
+        if gate is None:
+            value, gate = activation.split(value, axis)
+        wide = gate.float() if gate.element_size() == 2 else gate
+        opened = self._seen(
+            activation.gate, wide, lambda: self._inner.elementwise(activation.gate, wide)
+        )
+        return (value.to(wide.dtype) * opened).to(value.dtype)
 
     def vector(self, activation: Any, which: str, axis: int, *arrays: Any) -> Any:
         """Evaluate a vector function, witnessed, or one of its Jacobian products."""

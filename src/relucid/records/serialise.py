@@ -48,7 +48,7 @@ def from_json(text: str) -> tuple[Checkup, ...]:
             f"version {VERSION}; run the checkup again, or read it with the relucid that wrote it"
         )
     try:
-        return tuple(_decode(Checkup, value) for value in document["checkups"])
+        return tuple(decode(Checkup, value) for value in document["checkups"])
     except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise RecordError(
             f"this checkup is damaged ({error!r}); run the checkup again to write a new one"
@@ -72,12 +72,16 @@ def encode(value: Any) -> Any:
     return value
 
 
-def _decode(kind: Any, value: Any) -> Any:
+def decode(kind: Any, value: Any) -> Any:
+    """Return the record of type ``kind`` that :func:`encode` gave ``value`` for.
+
+    Raises KeyError, OverflowError, TypeError or ValueError where it is none.
+    """
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         if value is None:
             return None
-        return _decode(next(a for a in arguments if a is not type(None)), value)
+        return decode(next(a for a in arguments if a is not type(None)), value)
     if origin is Literal:
         if value not in arguments:
             raise ValueError(f"{value!r} is none of {arguments}")
@@ -89,17 +93,17 @@ def _decode(kind: Any, value: Any) -> Any:
         raise TypeError(f"expected an object, found {value!r}")
     if origin is np.ndarray and get_args(arguments[1]) == (np.int64,):
         # By way of a float, counts above 2^53 would come back as others.
-        return np.array([_decode(int, v) for v in value], dtype=np.int64)
+        return np.array([decode(int, v) for v in value], dtype=np.int64)
     if origin is np.ndarray:
         (element,) = get_args(arguments[1])
-        return np.array([_decode(float, v) for v in value], dtype=element)
+        return np.array([decode(float, v) for v in value], dtype=element)
     if origin is tuple:
-        return tuple(_decode(arguments[0], item) for item in value)
+        return tuple(decode(arguments[0], item) for item in value)
     if origin is dict:
-        return {key: _decode(arguments[1], item) for key, item in value.items()}
+        return {key: decode(arguments[1], item) for key, item in value.items()}
     if is_dataclass(kind):
         hints, make = get_type_hints(kind), cast(Callable[..., Any], kind)
-        return make(**{name: _decode(hints[name], item) for name, item in value.items()})
+        return make(**{name: decode(hints[name], item) for name, item in value.items()})
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         return kind(value)
     if kind is float:

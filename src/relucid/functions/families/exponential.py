@@ -40,7 +40,7 @@ def elu_alpha_derivative(m: Any, x: Any, alpha: Any) -> Any:
 )
 def elu(m: Any, x: Any, alpha: Any) -> Any:
     """Go on below zero along an exponential that levels off at -alpha."""
-    return m.where(x > 0, x, alpha * m.expm1(m.minimum(x, 0.0)))
+    return m.where(x > 0, x, m.expm1_times(alpha, m.minimum(x, 0.0)))
 
 
 def selu_derivative(m: Any, x: Any) -> Any:
@@ -58,7 +58,7 @@ def selu_derivative(m: Any, x: Any) -> Any:
 )
 def selu(m: Any, x: Any) -> Any:
     """ELU with the two constants that make activations normalise themselves."""
-    growth = SELU_SCALE * SELU_ALPHA * m.expm1(m.minimum(x, 0.0))
+    growth = m.expm1_times(SELU_SCALE * SELU_ALPHA, m.minimum(x, 0.0))
     return m.where(x > 0, SELU_SCALE * x, growth)
 
 
@@ -83,7 +83,7 @@ def celu_alpha_derivative(m: Any, x: Any, alpha: Any) -> Any:
 )
 def celu(m: Any, x: Any, alpha: Any) -> Any:
     """ELU stretched so that its derivative is continuous for every alpha."""
-    return m.where(x > 0, x, alpha * m.expm1(m.minimum(x, 0.0) / alpha))
+    return m.where(x > 0, x, m.expm1_times(alpha, m.minimum(x, 0.0) / alpha))
 
 
 def softplus_definition(m: Any, x: Any, beta: Any, threshold: Any) -> Any:
@@ -114,7 +114,7 @@ def softplus_derivative(m: Any, x: Any, beta: Any, threshold: Any) -> Any:
 )
 def softplus(m: Any, x: Any, beta: Any, threshold: Any) -> Any:
     """A smooth ReLU: log(1 + exp(beta*x)) / beta."""
-    smooth = m.maximum(x, 0.0) + m.log1p(m.exp_product(-beta, m.abs(x))) / beta
+    smooth = m.maximum(x, 0.0) + m.log1p_unit(m.exp_product(-beta, m.abs(x))) * (1.0 / beta)
     return m.where(beta * x > threshold, x, smooth)
 
 
@@ -161,4 +161,4 @@ def logsigmoid_derivative(m: Any, x: Any) -> Any:
 )
 def logsigmoid(m: Any, x: Any) -> Any:
     """The logarithm of the sigmoid, finite for every finite x."""
-    return m.minimum(x, 0.0) - m.log1p(m.exp(-m.abs(x)))
+    return m.minimum(x, 0.0) - m.log1p_unit(m.exp(-m.abs(x)))

@@ -1,8 +1,9 @@
 """Self-gated functions: x times a gate that opens with x.
 
 All of them fall to zero exponentially on the left, where the gate alone is subnormal before the
-product is. Their formulas therefore take the exponential as a power and a scale
-(:meth:`relucid.functions.words.Words.decay`).
+product is, and their derivatives cancel around a root. Words that keep the digits there are in
+:mod:`relucid.functions.words`, and as kernels speak them in
+:mod:`relucid.kernels.mathematics.gates`.
 """
 
 from __future__ import annotations
@@ -17,42 +18,13 @@ from relucid.functions.registry import register
 FAMILY = "gated"
 
 
-def clip(m: Any, x: Any, reach: float) -> Any:
-    """X brought to at most ``reach`` in magnitude, beyond which the function no longer changes.
-
-    It keeps infinity out of products with 0.
-    """
-    return m.maximum(m.minimum(x, reach), -reach)
-
-
-def gated(m: Any, x: Any, right: Any, power: Any, scale: Any) -> Any:
-    """X * sigmoid(v), where power * scale = exp(-abs(v)) and ``right`` says whether v > 0."""
-    shut = m.where(power > 0, x * power, -0.0) * scale
-    return m.where(right, x, shut) / (1.0 + power * scale)
-
-
-def gated_derivative(m: Any, pull: Any, right: Any, power: Any, scale: Any) -> Any:
-    """Its derivative s(v) * (1 + pull * s(-v)), where pull = x * dv/dx."""
-    decay = power * scale
-    below = 1.0 + decay
-    above = m.where(right, below + pull * decay, (below + pull) * power * scale)
-    return above / (below * below)
-
-
-def silu_gate(m: Any, x: Any, beta: Any) -> tuple[Any, Any, Any]:
-    """Whether beta*x > 0, and exp(-abs(beta*x)) as a power and a scale."""
-    finite = clip(m, x, 3e38)
-    right = beta * finite > 0
-    return (right, *m.decay(beta, m.where(right, -finite, finite)))
-
-
 def silu_derivative(m: Any, x: Any, beta: Any) -> Any:
-    pull = clip(m, beta * clip(m, x, 3e38), 1e4)
-    return gated_derivative(m, pull, *silu_gate(m, x, beta))
+    return m.silu_slope(x, beta)
 
 
 def silu_beta_derivative(m: Any, x: Any, beta: Any) -> Any:
-    _, power, scale = silu_gate(m, x, beta)
+    finite = m.maximum(m.minimum(x, 3e38), -3e38)
+    power, scale = m.decay(beta, m.where(beta * finite > 0, -finite, finite))
     below = 1.0 + power * scale
     return m.where(power > 0, x * power * x, 0.0) * scale / (below * below)
 
@@ -73,7 +45,7 @@ def silu_beta_derivative(m: Any, x: Any, beta: Any) -> Any:
 )
 def silu(m: Any, x: Any, beta: Any) -> Any:
     """The input times its own sigmoid."""
-    return gated(m, x, *silu_gate(m, x, beta))
+    return m.silu(x, beta)
 
 
 quick_gelu = register(
@@ -92,9 +64,7 @@ quick_gelu = register(
 
 
 def gelu_derivative(m: Any, x: Any) -> Any:
-    power, scale = m.normal_decay(x)
-    bounded = clip(m, x, 1e4)
-    below = (m.normal_tail(bounded) - m.abs(bounded) / m.sqrt(2.0 * m.pi)) * power * scale
+    below = m.normal_slope(x)
     return m.where(x > 0, 1.0 - below, below)
 
 
@@ -112,10 +82,8 @@ def gelu_derivative(m: Any, x: Any) -> Any:
 )
 def gelu(m: Any, x: Any) -> Any:
     """The input times the probability that a standard normal number is below it."""
-    power, scale = m.normal_decay(x)
-    bounded = clip(m, x, 1e4)
-    below = bounded * m.normal_tail(bounded) * power * scale
-    return m.where(x > 0, x - below, below)
+    below = m.normal_below(x)
+    return m.where(x >= 0, x - below, -below)
 
 
 def gelu_tanh_definition(m: Any, x: Any) -> Any:
@@ -124,10 +92,7 @@ def gelu_tanh_definition(m: Any, x: Any) -> Any:
 
 
 def gelu_tanh_derivative(m: Any, x: Any) -> Any:
-    bounded = clip(m, x, 1e4)
-    rate = m.sqrt(8.0 / m.pi)
-    pull = bounded * (rate + 0.134145 * rate * (bounded * bounded))
-    return gated_derivative(m, pull, x > 0, *m.gelu_decay(x))
+    return m.gelu_tanh_slope(x)
 
 
 @activation(
@@ -143,27 +108,11 @@ def gelu_tanh_derivative(m: Any, x: Any) -> Any:
 )
 def gelu_tanh(m: Any, x: Any) -> Any:
     """GELU with tanh in place of the error function."""
-    return gated(m, x, x > 0, *m.gelu_decay(x))
-
-
-def mish_fraction(decay: Any) -> tuple[Any, Any, Any, Any]:
-    """tanh(softplus(x)) from exp(-abs(x)): numerator and denominator for x > 0, and for x < 0.
-
-    For x < 0 the numerator is to be multiplied by exp(x).
-    """
-    right, left = 1.0 + 2.0 * decay, 2.0 + decay
-    return right, right + 2.0 * (decay * decay), left, 2.0 + decay * left
+    return m.gelu_tanh(x)
 
 
 def mish_derivative(m: Any, x: Any) -> Any:
-    bounded = clip(m, x, 1e4)
-    power, scale = m.decay(-1.0, m.abs(bounded))
-    decay = power * scale
-    right, right_base, left, left_base = mish_fraction(decay)
-    pull = 4.0 * bounded * (1.0 + decay)
-    above = (right + pull * (decay * decay) / right_base) / right_base
-    below = (left + pull / left_base) / left_base * power * scale
-    return m.where(x > 0, above, below)
+    return m.mish_slope(x)
 
 
 @activation(
@@ -178,10 +127,7 @@ def mish_derivative(m: Any, x: Any) -> Any:
 )
 def mish(m: Any, x: Any) -> Any:
     """The input times tanh(softplus(x))."""
-    power, scale = m.decay(-1.0, m.abs(x))
-    right, right_base, left, left_base = mish_fraction(power * scale)
-    shut = m.where(power > 0, x * power, -0.0) * scale
-    return m.where(x > 0, x * (right / right_base), shut * (left / left_base))
+    return m.mish(x)
 
 
 def hardswish_derivative(m: Any, x: Any) -> Any:

@@ -270,7 +270,7 @@ def hardshrink(m: Any, x: Any, lambd: Any) -> Any:
 )
 def softshrink(m: Any, x: Any, lambd: Any) -> Any:
     """Move every value towards zero by a constant, and stop there."""
-    return m.where(m.abs(x) <= lambd, 0.0, x - m.sign(x) * lambd)
+    return m.where(m.abs(x) <= lambd, 0.0, m.where(x > 0, x - lambd, x + lambd))
 
 
 def squared_relu_derivative(m: Any, x: Any) -> Any:

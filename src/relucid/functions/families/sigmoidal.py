@@ -12,8 +12,7 @@ FAMILY = "sigmoidal"
 
 
 def sigmoid_derivative(m: Any, x: Any) -> Any:
-    decay = m.exp(-m.abs(x))
-    return decay / ((1.0 + decay) * (1.0 + decay))
+    return m.sigmoid_slope(x)
 
 
 @activation(
@@ -34,9 +33,7 @@ def sigmoid(m: Any, x: Any) -> Any:
 
 
 def tanh_derivative(m: Any, x: Any) -> Any:
-    power, scale = m.decay(-2.0, m.abs(x))
-    below = 1.0 + power * scale
-    return 4.0 * power / (below * below) * scale
+    return m.sigmoid_slope(2.0 * x, 4.0)
 
 
 @activation(

@@ -30,6 +30,10 @@ def softmax_product(m: Any, x: Any, v: Any, axis: int) -> Any:
     return shares * (v - m.sum(shares * v, axis))
 
 
+def softmax_from_output(m: Any, y: Any, g: Any, axis: int) -> Any:
+    return y * (g - m.sum(y * g, axis))
+
+
 softmax = register(
     Vector(
         name="softmax",
@@ -37,6 +41,7 @@ softmax = register(
         formula=softmax_formula,
         forward_product=softmax_product,
         backward_product=softmax_product,
+        backward_from_output=softmax_from_output,
         entry=lambda m, x, i: m.exp(x[i]) / m.total(lambda k: m.exp(x[k])),
         entry_derivative=lambda m, x, y, i, j: y[i] * (m.delta(i, j) - y[j]),
         source=BRIDLE,
@@ -50,11 +55,21 @@ softmax = register(
 )
 
 
-def log_softmax_formula(m: Any, x: Any, axis: int) -> Any:
+def _led(m: Any, x: Any, axis: int) -> tuple[Any, Any]:
+    """The largest entry, and the sum of exp(x - largest) over all others.
+
+    The 1 that the largest itself adds would swallow the others where it leads by far.
+    """
     largest = m.max(x, axis)
-    others = m.where(_first_largest(m, x, axis) == 1.0, 0.0, m.exp_difference(x, largest))
-    # The sum is 1 + others: log1p keeps the digits of others where one entry leads by far.
-    return (x - largest) - m.log1p(m.sum(others, axis))
+    leads = x - largest == 0.0
+    powers = m.where(leads, 0.0, m.exp_difference(x, largest))
+    ties = m.sum(m.where(leads, 1.0, 0.0), axis) - 1.0
+    return largest, m.sum(powers, axis) + ties
+
+
+def log_softmax_formula(m: Any, x: Any, axis: int) -> Any:
+    largest, others = _led(m, x, axis)
+    return (x - largest) - m.log1p(others)
 
 
 def log_softmax_forward(m: Any, x: Any, v: Any, axis: int) -> Any:
@@ -62,7 +77,8 @@ def log_softmax_forward(m: Any, x: Any, v: Any, axis: int) -> Any:
 
 
 def log_softmax_backward(m: Any, x: Any, g: Any, axis: int) -> Any:
-    return g - softmax_formula(m, x, axis) * m.sum(g, axis)
+    largest, others = _led(m, x, axis)
+    return g - m.exp_difference(x, largest) * (m.sum(g, axis) / (1.0 + others))
 
 
 log_softmax = register(
@@ -88,12 +104,17 @@ def softmin_product(m: Any, x: Any, v: Any, axis: int) -> Any:
     return -softmax_product(m, -x, v, axis)
 
 
+def softmin_from_output(m: Any, y: Any, g: Any, axis: int) -> Any:
+    return -softmax_from_output(m, y, g, axis)
+
+
 softmin = register(
     softmax.member(
         "softmin",
         formula=softmin_formula,
         forward_product=softmin_product,
         backward_product=softmin_product,
+        backward_from_output=softmin_from_output,
         entry=lambda m, x, i: m.exp(-x[i]) / m.total(lambda k: m.exp(-x[k])),
         entry_derivative=lambda m, x, y, i, j: -y[i] * (m.delta(i, j) - y[j]),
         summary="Softmax of the negated input: the smallest gets the largest share.",

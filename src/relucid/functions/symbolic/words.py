@@ -78,6 +78,15 @@ class SymbolicWords:
     def sigmoid(self, x: Any) -> Expr:
         return sigmoid(exact(x))
 
+    def sigmoid_slope(self, x: Any, times: Any = 1) -> Expr:
+        return exact(times) * sigmoid(exact(x)) * sigmoid(-exact(x))
+
+    def expm1_times(self, factor: Any, x: Any) -> Expr:
+        return exact(factor) * expm1(exact(x))
+
+    def log1p_unit(self, x: Any) -> Expr:
+        return log1p(exact(x))
+
     def two_product(self, a: Any, b: Any) -> tuple[Expr, Expr]:
         return exact(a) * exact(b), sympy.S.Zero
 
@@ -93,20 +102,56 @@ class SymbolicWords:
     def decay(self, a: Any, b: Any) -> tuple[Expr, Expr]:
         return sympy.exp(exact(a) * exact(b)), sympy.S.One
 
+    def fma(self, a: Any, b: Any, c: Any) -> Expr:
+        return exact(a) * exact(b) + exact(c)
+
     def normal_decay(self, x: Any) -> tuple[Expr, Expr]:
         return sympy.exp(-(exact(x) ** 2) / 2), sympy.S.One
 
     def normal_tail(self, x: Any) -> Expr:
         return erfcx(sympy.Abs(exact(x)) / _SQRT_TWO) / 2
 
+    def normal_below(self, x: Any) -> Expr:
+        size = sympy.Abs(exact(x))
+        return size * sympy.erfc(size / _SQRT_TWO) / 2
+
+    def normal_slope(self, x: Any) -> Expr:
+        size = sympy.Abs(exact(x))
+        density = sympy.exp(-(size**2) / 2) / sympy.sqrt(2 * sympy.pi)
+        return sympy.erfc(size / _SQRT_TWO) / 2 - size * density
+
     def tanh_residual(self, x: Any) -> Expr:
         return tanh_residual(exact(x))
 
+    def silu(self, x: Any, beta: Any) -> Expr:
+        return exact(x) * sigmoid(exact(beta) * exact(x))
+
+    def silu_slope(self, x: Any, beta: Any) -> Expr:
+        v = exact(beta) * exact(x)
+        return sigmoid(v) * (1 + v * sigmoid(-v))
+
+    def gelu_tanh(self, x: Any) -> Expr:
+        return exact(x) * sigmoid(2 * _gelu_argument(x))
+
+    def gelu_tanh_slope(self, x: Any) -> Expr:
+        v, number = 2 * _gelu_argument(x), exact(x)
+        rise = sympy.sqrt(8 / sympy.pi) * (1 + 3 * sympy.Rational("0.044715") * number**2)
+        return sigmoid(v) * (1 + number * rise * sigmoid(-v))
+
+    def mish(self, x: Any) -> Expr:
+        return exact(x) * sympy.tanh(log1p(sympy.exp(exact(x))))
+
+    def mish_slope(self, x: Any) -> Expr:
+        opened = sympy.tanh(log1p(sympy.exp(exact(x))))
+        return opened + exact(x) * (1 - opened**2) * sigmoid(exact(x))
+
     def gelu_decay(self, x: Any) -> tuple[Expr, Expr]:
-        number = exact(x)
-        cubic = sympy.Rational("0.044715")
-        u = sympy.sqrt(2 / sympy.pi) * (number + cubic * number**3)
-        return sympy.exp(-2 * sympy.Abs(u)), sympy.S.One
+        return sympy.exp(-2 * sympy.Abs(_gelu_argument(x))), sympy.S.One
+
+
+def _gelu_argument(x: Any) -> Expr:
+    number = exact(x)
+    return sympy.sqrt(2 / sympy.pi) * (number + sympy.Rational("0.044715") * number**3)
 
 
 WORDS = SymbolicWords()

@@ -1,0 +1,257 @@
+"""The kernels' functions against mpmath, and their polynomials against what they approximate."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from mpmath import mp, mpf
+
+from relucid.functions.families import gated
+from relucid.kernels.contract import Loop
+from relucid.kernels.llvm.run import Kernel
+from relucid.kernels.mathematics import (
+    error,
+    exponential,
+    hyperbolic,
+    logarithm,
+    normal,
+    trigonometric,
+)
+from relucid.kernels.program import Tape
+from relucid.kernels.words import KernelWords
+from support.ulp import ulps
+
+HALF_LOG2 = math.log(2.0) / 2.0
+TYPES = {32: np.float32, 64: np.float64}
+BITS = pytest.mark.parametrize("bits", TYPES)
+
+
+def near(function, limit):
+    """A function with its limit where the formula is 0/0."""
+    return lambda z: function(z) if abs(z) > mpf(2) ** -90 else mpf(limit)
+
+
+def tail(t):
+    return mp.erfc(t / mp.sqrt(2)) * mp.exp(t * t / 2) / 2
+
+
+def slope_tail(t):
+    return (tail(t) - t / mp.sqrt(2 * mp.pi)) / (mpf(ROOT) - t)
+
+
+ROOT = "0.7517915246935644574579049467795240396645"
+exp_series = near(lambda r: (mp.expm1(r) - r) / r**2, 0.5)
+log_series = near(lambda z: (2 * mp.atanh(mp.sqrt(z)) / mp.sqrt(z) - 2) / z, mpf(2) / 3)
+log_unit = near(lambda x: (x - mp.log1p(x)) / x**2, 0.5)
+tanh_series = near(lambda z: (mp.tanh(mp.sqrt(z)) / mp.sqrt(z) - 1) / z, -mpf(1) / 3)
+residual = near(lambda z: (1 - mp.tanh(mp.sqrt(z)) / mp.sqrt(z)) / z, mpf(1) / 3)
+arctan_series = near(lambda z: (mp.atan(mp.sqrt(z)) / mp.sqrt(z) - 1) / z, -mpf(1) / 3)
+erf_series = near(lambda z: mp.erf(mp.sqrt(z)) / mp.sqrt(z), 2 / mp.sqrt(mp.pi))
+
+
+def steepness(y):
+    t = 4 / (y + mpf("0.75")) - 4
+    return (1 / tail(t) - 2) / t
+
+
+@dataclass(frozen=True)
+class Polynomial:
+    """Coefficients, the function they stand for, where, and the logarithm of their error."""
+
+    series: tuple[float, ...]
+    function: object
+    low: float
+    high: float
+    weight: object
+    bits: float
+    """The weighted error is at most 2**-bits."""
+
+
+def relative(function):
+    return lambda z: 1 / abs(function(z))
+
+
+POLYNOMIALS = {
+    "exp 32": Polynomial(
+        exponential._CONSTANTS[32].series, exp_series, -HALF_LOG2, HALF_LOG2,
+        lambda r: r * r / mp.exp(r), 28.2,
+    ),
+    "exp 64": Polynomial(
+        exponential._CONSTANTS[64].series, exp_series, -HALF_LOG2, HALF_LOG2,
+        lambda r: r * r / mp.exp(r), 57.3,
+    ),
+    "log 32": Polynomial(
+        logarithm._SERIES[32], log_series, 0.0, 1 / 9, lambda z: z / (2 + z * log_series(z)), 27.7
+    ),
+    "log 64": Polynomial(
+        logarithm._SERIES[64], log_series, 0.0, 1 / 9, lambda z: z / (2 + z * log_series(z)), 59.3
+    ),
+    "log unit": Polynomial(
+        logarithm._UNIT, log_unit, 0.0, 1.0, lambda x: x / (1 - x * log_unit(x)), 27.4
+    ),
+    "tanh": Polynomial(
+        hyperbolic._NEAR, tanh_series, 0.0, 0.36, lambda z: z / (1 + z * tanh_series(z)), 28.3
+    ),
+    "tanh residual": Polynomial(
+        hyperbolic._RESIDUAL, residual, 0.0, 1.0, relative(residual), 24.9
+    ),
+    "arctan 32": Polynomial(
+        trigonometric._SERIES[32], arctan_series, 0.0, 1.0,
+        lambda z: z / (1 + z * arctan_series(z)), 26.2,
+    ),
+    "arctan 64": Polynomial(
+        trigonometric._SERIES[64], arctan_series, 0.0, 1.0,
+        lambda z: z / (1 + z * arctan_series(z)), 55.2,
+    ),
+    "erf 32": Polynomial(error._SERIES[32], erf_series, 0.0, 1.0, relative(erf_series), 23.7),
+    "erf 64": Polynomial(error._SERIES[64], erf_series, 0.0, 1.0, relative(erf_series), 55.3),
+    "normal steepness": Polynomial(
+        normal._STEEPNESS, steepness, 4 / 18.6 - 0.75, 0.25 - 1e-9, relative(steepness), 26.0
+    ),
+    "normal slope": Polynomial(
+        normal._SLOPE, lambda w: slope_tail(4 / w - 4), 4 / 18.6, 1.0,
+        lambda w: 1 / slope_tail(4 / w - 4), 25.9,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", POLYNOMIALS)
+def test_a_polynomial_has_the_error_that_its_comment_says(name):
+    p = POLYNOMIALS[name]
+    with mp.workprec(200):
+        for z in np.linspace(p.low, p.high, 257):
+            z = mpf(float(z))
+            value = mp.polyval([mpf(c) for c in p.series[::-1]], z)
+            assert abs((value - p.function(z)) * p.weight(z)) <= mpf(2) ** -p.bits
+
+
+def silu_slope(x):
+    return (1 + mp.exp(-x) + x * mp.exp(-x)) / (1 + mp.exp(-x)) ** 2
+
+
+def gelu_tanh(x):
+    u = mp.sqrt(2 / mp.pi) * (x + mpf("0.044715") * x**3)
+    return x * (1 + mp.tanh(u)) / 2
+
+
+def mish(x):
+    return x * mp.tanh(mp.log1p(mp.exp(x)))
+
+
+ROOTS = {
+    "silu": (gated.SILU_ROOT, silu_slope, 25.7),
+    "gelu_tanh": (gated.GELU_TANH_ROOT, lambda x: mp.diff(gelu_tanh, x), 23.7),
+    "mish": (gated.MISH_ROOT, lambda x: mp.diff(mish, x), 23.9),
+}
+
+
+@pytest.mark.parametrize("name", ROOTS)
+def test_around_a_root_the_polynomial_is_the_derivative(name):
+    root, slope, bits = ROOTS[name]
+    with mp.workprec(200):
+        at = mpf(root.at[0]) + mpf(root.at[1])
+        assert float(root.at[0]) == np.float32(root.at[0])
+        assert abs(slope(at)) < mpf(2) ** -48
+        for h in np.linspace(-root.reach, root.reach, 64):
+            h = mpf(float(h))
+            value = h * mp.polyval([mpf(c) for c in root.series[::-1]], h)
+            assert abs(value / slope(at + h) - 1) <= mpf(2) ** -bits
+
+
+def compiled(word, bits, count=1):
+    """A word as a function of NumPy arrays, through the compiled loop."""
+    tape = Tape(bits)
+    names = ("x", "y")[:count]
+    value = getattr(KernelWords(tape), word)(*(tape.input(name) for name in names))
+    kernel = Kernel(Loop(word, f"float{bits}", tape, names, (value,)))
+
+    def apply(*arrays):
+        out = np.empty_like(arrays[0])
+        kernel([*(a.ctypes.data for a in arrays), out.ctypes.data], len(out))
+        return out
+
+    return apply
+
+
+def both_signs(low, high):
+    return lambda rng: rng.choice([-1.0, 1.0], 1500) * np.exp2(rng.uniform(low, high, 1500))
+
+
+WORDS = {
+    "exp": (mp.exp, lambda rng: rng.uniform(-86.0, 88.0, 1500), 1.1),
+    "expm1": (mp.expm1, both_signs(-20, 6), 1.3),
+    "log": (mp.log, lambda rng: np.exp2(rng.uniform(-125, 125, 1500)), 1.2),
+    "log1p": (mp.log1p, lambda rng: np.exp2(rng.uniform(-60, 60, 1500)), 1.5),
+    "log1p_unit": (mp.log1p, lambda rng: rng.uniform(0.0, 1.0, 1500), 1.2),
+    "tanh": (mp.tanh, both_signs(-20, 5), 2.5),
+    "arctan": (mp.atan, both_signs(-20, 20), 1.6),
+    "erf": (mp.erf, both_signs(-20, 3), 2.5),
+    "erfc": (mp.erfc, lambda rng: rng.uniform(-5.0, 9.0, 1500), 6.0),
+    "tanh_residual": (lambda x: x - mp.tanh(x), both_signs(-8, 5), 4.0),
+}
+
+
+@BITS
+@pytest.mark.parametrize("word", WORDS)
+def test_a_word_is_within_its_bound(word, bits):
+    truth, draw, bound = WORDS[word]
+    x = draw(np.random.default_rng(21)).astype(TYPES[bits])
+    high, low = np.empty(len(x)), np.empty(len(x))
+    with mp.workprec(400):
+        for i, point in enumerate(x):
+            exact = truth(mpf(float(point)))
+            high[i] = float(exact)
+            low[i] = float(exact - high[i])
+    found = ulps(compiled(word, bits)(x), high, low, TYPES[bits]).max()
+    assert found <= bound, found
+
+
+@BITS
+def test_hypot_neither_overflows_nor_underflows(bits):
+    rng = np.random.default_rng(22)
+    reach = 120 if bits == 32 else 1000
+    a, b = (np.exp2(rng.uniform(-reach, reach, 1500)).astype(TYPES[bits]) for _ in "ab")
+    b[::2] = a[::2] * rng.uniform(0.01, 100.0, 750).astype(TYPES[bits])
+    with mp.workprec(200):
+        truth = [mp.hypot(mpf(float(p)), mpf(float(q))) for p, q in zip(a, b, strict=True)]
+        high = np.array([float(t) for t in truth])
+        low = np.array([float(t - mpf(h)) for t, h in zip(truth, high, strict=True)])
+    assert ulps(compiled("hypot", bits, 2)(a, b), high, low, TYPES[bits]).max() <= 1.6
+
+
+@BITS
+def test_specials(bits):
+    inf, tiny = math.inf, float(np.finfo(TYPES[bits]).smallest_subnormal)
+    expected = {
+        "exp": {-inf: 0.0, inf: inf, 0.0: 1.0, 1e4: inf, -1e4: 0.0},
+        "expm1": {-inf: -1.0, inf: inf, tiny: tiny, -tiny: -tiny},
+        "log": {0.0: -inf, inf: inf, 1.0: 0.0, -1.0: math.nan},
+        "log1p": {-1.0: -inf, inf: inf, tiny: tiny, -2.0: math.nan},
+        "tanh": {-inf: -1.0, inf: 1.0, tiny: tiny, -tiny: -tiny},
+        "arctan": {-inf: -math.pi / 2, inf: math.pi / 2, tiny: tiny},
+        "erf": {-inf: -1.0, inf: 1.0, 0.0: 0.0},
+        "erfc": {-inf: 2.0, inf: 0.0, 0.0: 1.0},
+    }
+    for word, table in expected.items():
+        x = np.array(list(table), TYPES[bits])
+        np.testing.assert_array_equal(
+            compiled(word, bits)(x), np.array(list(table.values()), TYPES[bits]), word
+        )
+
+
+@BITS
+@pytest.mark.parametrize("word", ["expm1", "tanh", "arctan", "erf", "log1p"])
+def test_zero_keeps_its_sign(word, bits):
+    x = np.array([-0.0, 0.0], TYPES[bits])
+    np.testing.assert_array_equal(np.signbit(compiled(word, bits)(x)), [True, False])
+
+
+@BITS
+def test_subnormal_exponentials_are_rounded_once(bits):
+    low, high = (-103.5, -87.5) if bits == 32 else (-744.5, -708.5)
+    x = np.linspace(low, high, 800).astype(TYPES[bits])
+    result, unit = compiled("exp", bits)(x), float(np.finfo(TYPES[bits]).smallest_subnormal)
+    with mp.workprec(200):
+        for point, value in zip(x, result, strict=True):
+            assert abs(mpf(float(value)) - mp.exp(mpf(float(point)))) <= 0.75 * mpf(unit)
