@@ -257,7 +257,8 @@ class Words:
         square = self.where(right, 2.0, 1.0) * d * d
         base = square + 2.0 * d + self.where(right, 1.0, 2.0)
         opened = self.where(right, 1.0 + 2.0 * d, 2.0 + d) / base
-        return self.where(x < 1e30, self.where(right, x, finite * power) * opened * scale, x)
+        result = self.where(right, x * opened, finite * power * opened * scale)
+        return self.where(x < 1e30, result, x)
 
     def mish_slope(self, x: Any) -> Any:
         """Its derivative."""

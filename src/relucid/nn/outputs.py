@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -15,7 +13,8 @@ def check_output(name: str, x: Tensor, out: Tensor, *others: Tensor) -> None:
     """Raise unless ``out`` can take a result of the shape, dtype and device of ``x``."""
     if not isinstance(out, Tensor):
         raise ParameterError(f"{name}: out= is {type(out).__name__}; pass a tensor like the input")
-    if torch.is_grad_enabled() and any(t.requires_grad for t in (x, out, *others)):
+    followed = x.requires_grad or out.requires_grad or any([t.requires_grad for t in others])
+    if followed and torch.is_grad_enabled():
         raise ParameterError(
             f"{name}: what is written to out= cannot be differentiated, and an argument requires a "
             "gradient; call it under torch.no_grad(), or leave out out="
@@ -47,11 +46,9 @@ def check_product(name: str, x: Tensor, grad: Tensor) -> None:
         )
 
 
-def placed(write: Callable[[Tensor | None], Tensor], out: Tensor, *inputs: Tensor) -> Tensor:
-    """Let ``write`` put its result into ``out``: directly where memory permits, else by a copy."""
-    if not is_memory(out) or not all(_aligned(x, out) for x in inputs) or not _has_no_gaps(out):
-        return out.copy_(write(None))
-    return noticed(write(out))
+def fits(out: Tensor, *inputs: Tensor) -> bool:
+    """Whether a kernel may write results of ``inputs`` right into ``out``."""
+    return is_memory(out) and _has_no_gaps(out) and all([_aligned(x, out) for x in inputs])
 
 
 def overwritten(name: str, x: Tensor, value: Tensor) -> Tensor:
@@ -72,7 +69,7 @@ def noticed(written: Tensor) -> Tensor:
 
 def _aligned(x: Tensor, out: Tensor) -> bool:
     """Whether each element of ``out`` may be written once the same one of ``x`` was read."""
-    if x.stride() != out.stride():
+    if not (x.is_contiguous() and out.is_contiguous()) and x.stride() != out.stride():
         return False
     first, start = x.data_ptr(), out.data_ptr()
     apart = max(first, start) - min(first, start)

@@ -28,7 +28,7 @@ from relucid.nn.fused_vector import vector
 from relucid.nn.learned import FusedLearned, arrangement
 from relucid.nn.memory import without_gaps
 from relucid.nn.ordinary import is_memory, is_ordinary
-from relucid.nn.outputs import check_output, check_product, noticed, overwritten, placed
+from relucid.nn.outputs import check_output, check_product, fits, noticed, overwritten
 
 
 class KernelWarning(UserWarning):
@@ -78,7 +78,9 @@ class Routes:
         fused = self._unfollowed(activation, x)
         if fused is None:
             return out.copy_(self.elementwise(activation, x))
-        return placed(lambda target: fused.value(x, target), out, x)
+        if not fits(out, x):
+            return out.copy_(fused.value(x))
+        return noticed(fused.value(x, out))
 
     def derivative(self, activation: Elementwise, x: Tensor) -> Tensor:
         """The declared derivative at each element, itself differentiable."""
@@ -99,12 +101,15 @@ class Routes:
             return value if out is None else out.copy_(value)
         if out is None:
             return fused.gradient(x, grad)
-        return placed(lambda target: fused.gradient(x, grad, target), out, x, grad)
+        if not fits(out, x, grad):
+            return out.copy_(fused.gradient(x, grad))
+        return noticed(fused.gradient(x, grad, out))
 
     def _unfollowed(self, activation: Elementwise, x: Tensor, *others: Tensor) -> Fused | None:
         """Kernels for what autograd does not follow; None where the plain route has to serve."""
-        followed = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *others))
-        if followed or _tensors(activation, None) or not all(map(is_memory, others)):
+        followed = x.requires_grad or any([t.requires_grad for t in others])
+        unfit = (followed and torch.is_grad_enabled()) or not all([is_memory(t) for t in others])
+        if unfit or _tensors(activation, None):
             self._without_kernel(activation, x)
             return None
         fused: Fused | None = self._fused(Fused, activation, x)

@@ -170,6 +170,11 @@ class Power(NamedTuple):
         whole = self.first * self.second
         return m.fma(whole, self.s, whole)
 
+    def above_one(self, m: Any) -> Any:
+        """1 + exp(x), rounded once."""
+        whole = self.first * self.second
+        return m.fma(whole, self.s, 1.0 + whole)
+
     def growth(self, m: Any) -> Any:
         """exp(x) - 1, with the relative precision of x."""
         whole = self.first * self.second

@@ -28,7 +28,7 @@ class Anchor:
     power: float
     """exp(z0)."""
     root: float
-    """The x nearest to the root."""
+    """An x near the root, of so few bits that the distance to it is exact up to 8 or so."""
     lack: float
     """The numerator with this power and this x."""
 
@@ -37,13 +37,14 @@ class Anchor:
 # fmt: off
 SILU = {
     32: Anchor(
-        (-1.2784576416015625, -6.854549155832501e-06), 0.27846455574035645, -1.2784645557403564, 0.0
+        (-1.2784576416015625, -6.854549155832501e-06),
+        0.27846455574035645, -1.2784643173217773, 2.384185791015625e-07,
     ),
     64: Anchor(
         (-1.2784645427018404, -5.923338883884235e-11),
         0.2784645427610738,
-        -1.2784645427610737,
-        1.1102230246251565e-16,
+        -1.278464542761073,
+        7.771561172376096e-16,
     ),
 }
 GELU_TANH = {
@@ -56,30 +57,20 @@ GELU_TANH = {
     64: Anchor(
         (-1.2311548723373562, 5.4574561890282795e-12),
         0.29195521191476714,
-        -0.7524614220710163,
-        -6.265175877435862e-17,
+        -0.7524614220710166,
+        -7.152556740462631e-16,
     ),
 }
-MISH = {
-    32: Anchor(
-        (-1.1924285888671875, -2.6348095616413048e-06),
-        0.3034825325012207,
-        -1.1924312114715576,
-        4.9319210937426305e-09,
-    ),
-    64: Anchor(
-        (-1.192431214498356, -1.7139292729237646e-11),
-        0.3034825352815289,
-        -1.1924312145154952,
-        1.748506315648315e-16,
-    ),
-}
-
 # fmt: on
 
-# The numerator of mish' with exp(x) = exp(z0) * (1 + q) is 4*(1 + exp(x))*(x - root) and a
-# polynomial in q, which begins with ``lack`` and goes on with these.
-MISH_BEND = (1.194033938963939, 0.45226032291112817, 0.02795124200917013)
+# The root of mish' in two parts, and mish'(root + h)/h in powers of h for abs(h) <= 0.3; relative
+# error 2**-24.0.
+MISH_ROOT = (-1.1924312114715576, -3.0439375464652585e-09)
+MISH_SERIES = (
+    0.2669479250907898, 0.20473134517669678, 0.041907742619514465, -0.02027878724038601,
+    -0.015819940716028214, -0.003205573186278343, 0.001109958509914577,
+)  # fmt: skip
+MISH_REACH = 0.3
 
 _GONE = {32: -106.0, 64: -748.0}
 """Four times exp rounds to 0 below."""
@@ -88,10 +79,10 @@ _SHUT = {32: -110.0, 64: -760.0}
 _NARROW = {32: 11.0, 64: 22.0}
 """So is GELU-tanh below minus this."""
 _OPEN = {32: 16.0, 64: 40.0}
-"""Mish is x, and its slope 1, above."""
+"""Mish is x above."""
 _FINITE = 3e38
-_BESIDE = -0.5
-"""Where one form of Mish becomes more accurate than the other."""
+_NEAR, _BESIDE = -1.0, -0.5
+"""Where one form of a gate, and of Mish, becomes more accurate than the other."""
 
 
 def sigmoid(m: Any, x: Any) -> Any:
@@ -113,12 +104,11 @@ def silu(m: Any, x: Any, beta: Any) -> Any:
     """X * sigmoid(beta * x), within 2 units in the last place."""
     if _is_one(beta):
         closing = m.maximum(-abs(x), _SHUT[m.bits])
-        result = _gated(m, m.where(x > 0.0, x, closing), x > 0.0, fall(m, closing))
-        return m.where(x <= -_SHUT[m.bits], result, x)
+        return _gated(m, x, closing, x >= 0.0, x > _NEAR, fall(m, closing))
     finite, right, exponent, low = _exponent(m, x, beta)
-    result = _gated(m, finite, right, damping(m, exponent, low))
-    open_ = right | (exponent == 0.0)
-    return m.where(abs(x) <= _FINITE, result, m.where(open_, x, -0.0))
+    right = right | (exponent == 0.0)
+    near = right | (exponent > _NEAR)
+    return _gated(m, x, finite, right, near, damping(m, exponent, low))
 
 
 def silu_slope(m: Any, x: Any, beta: Any) -> Any:
@@ -140,8 +130,7 @@ def gelu_tanh(m: Any, x: Any) -> Any:
     """X * sigmoid(2 * u), where u = sqrt(2/pi) * (x + 0.044715 * x**3)."""
     closing = m.maximum(-abs(x), -_NARROW[m.bits])
     power = fall(m, *gelu_exponent(m, closing))
-    result = _gated(m, m.where(x > 0.0, x, closing), x > 0.0, power)
-    return m.where(x <= _NARROW[m.bits], result, x)
+    return _gated(m, x, closing, x >= 0.0, x > 0.5 * _NEAR, power)
 
 
 def gelu_tanh_slope(m: Any, x: Any) -> Any:
@@ -149,8 +138,10 @@ def gelu_tanh_slope(m: Any, x: Any) -> Any:
     closing, anchor = m.maximum(-abs(x), -_NARROW[m.bits]), GELU_TANH[m.bits]
     power = fall(m, *gelu_exponent(m, closing), about=anchor.at)
     root, (linear, cubic) = anchor.root, GELU_CUBIC
+    linear, linear_low = m.held(linear)
+    constant = root * root + linear_low / (3.0 * cubic)
     # x*v' = linear*x + 3*cubic*x**3, less its value at the root, over the distance to it.
-    steepness = m.fma(3.0 * cubic, m.fma(closing, closing + root, root * root), linear)
+    steepness = m.fma(3.0 * cubic, m.fma(closing, closing + root, constant), linear)
     rest = m.fma(anchor.power, power.growth(m), anchor.lack)
     return _gated_slope(m, x > 0.0, m.fma(closing - root, steepness, rest), anchor, power)
 
@@ -172,18 +163,30 @@ def mish(m: Any, x: Any) -> Any:
 
 
 def mish_slope(m: Any, x: Any) -> Any:
-    """W * (4*(1 + x) + w*(6 + 4*x) + 4*w**2 + w**3) / (2 + 2*w + w**2)**2 for w = exp(x)."""
-    bounded = m.minimum(m.maximum(x, _SHUT[m.bits]), _OPEN[m.bits])
-    anchor = MISH[m.bits]
-    power = fall(m, bounded, about=anchor.at)
-    lifted, growth = _lifted(m, anchor, power), power.growth(m)
-    distance = 4.0 * (bounded - anchor.root)
-    bend = m.polynomial(growth, (anchor.lack, *MISH_BEND))
-    w = lifted * power.second
-    numerator = m.fma(distance, w, bend) + distance
-    above = m.fma(w, w, 2.0 * w)
-    square = m.fma(above, 4.0 + above, 4.0)  # (2 + above)**2 with fewer roundings
-    return numerator / square * lifted * power.second
+    """The derivative of Mish as a quotient of polynomials in d = exp(-abs(x))."""
+    right, bounded = x > 0.0, m.maximum(m.minimum(x, 1e4), _SHUT[m.bits])
+    power = fall(m, m.maximum(-abs(x), _SHUT[m.bits]))
+    d = power.near_one(m)
+    bend = m.fma(4.0 * bounded, 1.0 + d, m.fma(4.0, d, 6.0))
+    opening = m.fma(d, m.fma(d, bend, 4.0), 1.0)
+    # For x <= 0 over d. Near the root 1 + x is exact.
+    rise = 4.0 * (1.0 + bounded)
+    closing = m.fma(d, m.fma(d, 4.0 + d, 2.0 + rise), rise) * power.first
+    closing = m.fma(closing, power.s, closing) * power.second
+    # (1 + 2*d + 2*d**2)**2 or (2 + 2*d + d**2)**2
+    square = m.fma(m.where(right, 4.0, 1.0), d, m.where(right, 8.0, 4.0))
+    square = m.fma(d, m.fma(d, square, 8.0), m.where(right, 4.0, 8.0))
+    square = m.fma(d, square, m.where(right, 1.0, 4.0))
+    return _mish_near_root(m, x, m.where(right, opening, closing) / square)
+
+
+def _mish_near_root(m: Any, x: Any, slope: Any) -> Any:
+    """The slope, or where that cancels in 32 bits its series around the root."""
+    if m.bits == 64:
+        return slope
+    distance = (x - MISH_ROOT[0]) - MISH_ROOT[1]
+    near = distance * m.polynomial(distance, MISH_SERIES)
+    return m.where(abs(distance) < MISH_REACH, near, slope)
 
 
 def _is_one(beta: Any) -> bool:
@@ -199,14 +202,16 @@ def _exponent(m: Any, x: Any, beta: Any) -> tuple[Any, Any, Any, Any]:
     return finite, right, -abs(product), m.where(right, -lost, lost)
 
 
-def _gated(m: Any, x: Any, right: Any, power: Power) -> Any:
-    """X * sigmoid(v) for finite x from d = exp(-abs(v)); ``right`` says whether v > 0.
+def _gated(m: Any, x: Any, closing: Any, right: Any, near: Any, power: Power) -> Any:
+    """X * sigmoid(v) from d = exp(-abs(v)); ``right`` says whether v > 0.
 
-    As x * (1 - d/(1 + d)) with the quotient's error damped, times d where not ``right``.
+    ``closing`` is x where v <= 0, but for the far tail. The result is a quotient where that is
+    ``near``; elsewhere 1 less d/(1 + d), which is small there, is multiplied.
     """
     decay = power.near_one(m)
-    opened = m.where(right, x, m.fma(x, power.s, x))
-    result = m.fma(-opened, decay / (1.0 + decay), opened)
+    opened = m.where(right, x, m.fma(closing, power.s, closing))
+    quotient = m.where(near, opened, decay) / power.above_one(m)
+    result = m.where(near, quotient, m.fma(-quotient, opened, opened))
     return m.where(right, result, power.scaled(result))
 
 
