@@ -184,15 +184,19 @@ class Words:
     def normal_below(self, x: Any) -> Any:
         """T * erfc(t / sqrt(2)) / 2 for t = abs(x): t times the upper tail of N(0, 1)."""
         power, scale = self.normal_decay(x)
-        bounded = self.minimum(self.abs(x), 1e4)
-        return bounded * self.normal_tail(bounded) * power * scale
+        bounded = self._bounded(x)
+        return self.abs(bounded) * self.normal_tail(bounded) * power * scale
 
     def normal_slope(self, x: Any) -> Any:
         """The upper tail of N(0, 1) at t = abs(x), less t times the density there."""
         power, scale = self.normal_decay(x)
-        bounded = self.minimum(self.abs(x), 1e4)
-        density = bounded / math.sqrt(2.0 * math.pi)
+        bounded = self._bounded(x)
+        density = self.abs(bounded) / math.sqrt(2.0 * math.pi)
         return (self.normal_tail(bounded) - density) * power * scale
+
+    def _bounded(self, x: Any) -> Any:
+        """X kept finite, with its sign: abs(abs(x)) has the wrong slope at 0."""
+        return self.maximum(self.minimum(x, 1e4), -1e4)
 
     def erfcx(self, x: Any) -> Any:
         """exp(x**2) * erfc(x)."""

@@ -58,12 +58,13 @@ class Routes:
             return self._in_plain(activation, x, tensors, inplace)
         if tensors:
             return self._with_tensors(activation, x, tensors, inplace)
+        given, x = x, promoted(activation, x)
         fused: Fused | None = self._fused(Fused, activation, x)
         if fused is not None and inplace and not _writable(x):
             self._without_kernel(activation, x)
             fused = None
-        if fused is None:
-            return self._in_plain(activation, x, {}, inplace)
+        if fused is None or (inplace and x is not given):
+            return self._in_plain(activation, given, {}, inplace)
         if not (torch.is_grad_enabled() and x.requires_grad):
             return noticed(fused.value(x, x)) if inplace else fused.value(x)
         if fused.one_bit:
@@ -84,6 +85,7 @@ class Routes:
 
     def derivative(self, activation: Elementwise, x: Tensor) -> Tensor:
         """The declared derivative at each element, itself differentiable."""
+        x = promoted(activation, x)
         fused = self._unfollowed(activation, x)
         return self._plain.derivative(activation, x) if fused is None else fused.derivative(x)
 

@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from relucid.kernels.constants import nearest
 from relucid.kernels.mathematics.formats import FORMATS, copy_sign, power_of_two
 from relucid.kernels.program import Value
 
@@ -218,6 +219,8 @@ def expm1(m: Any, x: Any) -> Any:
 
 def expm1_times(m: Any, factor: Any, x: Any) -> Any:
     """Factor * (exp(x) - 1): factor * 2**n * s + (factor * 2**n - factor)."""
+    if m.bits == 32 and not isinstance(factor, Value):
+        factor, _ = nearest(factor)  # the difference below needs the very same factor twice
     constants = _CONSTANTS[m.bits]
     fading = nonpositive(x)
     bounded = m.maximum(x if fading else m.minimum(x, constants.huge), constants.flat)
