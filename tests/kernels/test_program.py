@@ -95,7 +95,13 @@ def test_whole_powers_are_products(tape, x, power):
     assert len(tape.values) - 1 <= 2 * math.log2(power)
 
 
-@pytest.mark.parametrize("power", [0, -1, 0.5, 65, math.inf, math.nan, "value"])
+@pytest.mark.parametrize(("power", "operations"), [(0.5, 1), (1.5, 2), (-1, 1), (-2, 2), (-0.5, 2)])
+def test_half_and_negative_powers_take_a_root_and_a_quotient(tape, x, power, operations):
+    x**power
+    assert len(tape.values) - 1 == operations
+
+
+@pytest.mark.parametrize("power", [0, 0.3, 1.25, -65, 65, math.inf, math.nan, "value"])
 def test_other_powers_are_refused_with_the_power(x, power):
     chosen = x if power == "value" else power
     with pytest.raises(KernelError, match="power"):

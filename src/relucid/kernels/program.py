@@ -189,14 +189,20 @@ class Tape:
         return self.record("div", a, b)
 
     def power(self, base: Value, power: Operand) -> Any:
-        """A whole power, by repeated squaring."""
-        if not (_is_number(power) and 1 <= power <= 64 and power == int(power)):
+        """A whole power by repeated squaring, half powers with a root, negative ones inverted."""
+        if not (_is_number(power) and 0.5 <= abs(power) <= 64 and 2 * power == int(2 * power)):
             raise KernelError(
-                f"the formula takes the power {power!r}; whole powers from 1 to 64 are compiled"
+                f"the formula takes the power {power!r}; whole powers and those halfway between "
+                "are compiled, from 1/2 to 64, and their inverses"
             )
-        half = self.power(base, int(power) // 2) if power > 1 else None
-        if half is None:
+        if power < 0:
+            return self.quotient(1.0, self.power(base, -power))
+        if power != int(power):
+            root = self.record("sqrt", base)
+            return root if power == 0.5 else self.power(base, power - 0.5) * root
+        if power == 1:
             return base
+        half = self.power(base, int(power) // 2)
         return half * half * base if int(power) % 2 else half * half
 
     def comparison(self, operation: str, a: Operand, b: Operand) -> Any:
