@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
+from relucid.verify.points import around
+from relucid.verify.units import ulps as ulps
 from support.cases import Case
 from support.fast import fast
 
@@ -58,18 +60,6 @@ def finite16(dtype: Any) -> NDArray[Any]:
     return bits[bits & exponent != exponent].view(dtype)
 
 
-def around(point: float, dtype: Any, width: int = 2) -> NDArray[Any]:
-    """A point and its neighbours in ``dtype``, on both sides."""
-    points = [np.array(point, dtype=dtype)]
-    for _ in range(width):
-        points = [
-            np.nextafter(points[0], np.array(-np.inf, dtype)),
-            *points,
-            np.nextafter(points[-1], np.array(np.inf, dtype)),
-        ]
-    return np.array(points, dtype=dtype)
-
-
 def sample32(case: Case, size: int, seed: int = 0) -> NDArray[np.float32]:
     """Finite float32: random significands in every exponent of both signs, most where functions
     bend (2**-12 to 2**8), and the neighbours of every joint."""
@@ -92,23 +82,6 @@ def sample64(case: Case, size: int, seed: int = 0) -> NDArray[np.float64]:
     wide = np.concatenate([everywhere, bend]) * rng.choice([-1.0, 1.0], 2 * (size // 3))
     uniform = rng.uniform(-45.0, 45.0, size // 3)
     return np.concatenate([wide, uniform, *(around(j, np.float64) for j in joints(case))])
-
-
-def ulps(result: Any, truth: Any, low: Any, dtype: Any) -> NDArray[np.float64]:
-    """abs(result - truth) over the spacing of ``dtype`` at the truth, which is truth + low.
-
-    0 where the truth is not a normal number of ``dtype``: what is due there is in the tests of
-    specials. A result that is not finite where the truth is has an infinite error.
-    """
-    limits = np.finfo(dtype)
-    with np.errstate(all="ignore"):
-        size = np.abs(truth)
-        normal = (size >= limits.tiny) & (size <= limits.max)
-        exponent = np.frexp(np.where(normal, size, 1.0))[1]
-        error = np.abs((np.asarray(result, np.float64) - truth) - low)
-        error = np.ldexp(error, limits.nmant + 1 - exponent)
-    error = np.where(np.isfinite(error), error, np.inf)
-    return np.where(normal, error, 0.0)
 
 
 def root_distance(case: Case, which: str, points: Any) -> NDArray[np.float64]:

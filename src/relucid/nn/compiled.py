@@ -107,9 +107,12 @@ def recorded(activation: Elementwise, x: Tensor, learned: Mapping[str, Tensor]) 
     if not chosen and _known(function, "arithmetic"):
         return _arithmetic(activation, x, learned)
     numbers = operators.in_numbers(activation, tuple(learned))
-    if learned:
-        return operators.learned_value(x, list(learned.values()), function, numbers)  # type: ignore[no-any-return]
-    return operators.value(x, function, numbers)  # type: ignore[no-any-return]
+    value: Tensor = (
+        operators.learned_value(x, list(learned.values()), function, numbers)
+        if learned
+        else operators.value(x, function, numbers)
+    )
+    return value
 
 
 def _differentiable(
