@@ -61,3 +61,7 @@ class RecordError(RelucidError, ValueError):
 
 class MissingDependencyError(RelucidError, ImportError):
     """An optional package is needed for this and is not installed."""
+
+
+class KernelWarning(UserWarning):
+    """A formula cannot be compiled, and runs in plain operations."""

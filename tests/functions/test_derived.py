@@ -216,7 +216,7 @@ def test_a_declared_kink_says_what_the_derivative_is_there() -> None:
 
 
 # No kernel speaks sin and cos: snake runs in plain operations, and says so.
-@pytest.mark.filterwarnings("ignore:snake:relucid.nn.routes.KernelWarning")
+@pytest.mark.filterwarnings("ignore:snake:relucid.errors.KernelWarning")
 @pytest.mark.parametrize("formula", [snake, elish, bump, stable_softplus], ids=lambda f: f.__name__)
 def test_declared_by_users_differentiates_twice_and_by_parameters(formula: Any) -> None:
     parameters = {n: Parameter(v) for n, v in USERS[formula].items()}

@@ -11,9 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import relucid
 from relucid import nn as rnn
-from relucid.errors import KernelError, ParameterError
+from relucid.errors import KernelError, KernelWarning, ParameterError
 from relucid.functions import real
-from relucid.nn.routes import KernelWarning
 from support.cases import Case
 from support.fast import fast
 from support.ulp import sample32, ulps

@@ -306,7 +306,7 @@ def test_a_formula_without_a_kernel_is_recorded_in_plain_operations():
         return m.sin(x) if float(0 * x.sum()) == 0.0 else x
 
     compiled = torch.compile(lambda x: unspeakable(x), backend="aot_eager")
-    with pytest.warns(relucid.nn.routes.KernelWarning, match="unspeakable"):
+    with pytest.warns(relucid.errors.KernelWarning, match="unspeakable"):
         unspeakable(torch.ones(2))
     torch.testing.assert_close(compiled(torch.ones(2)), torch.ones(2).sin())
 

@@ -25,7 +25,7 @@ def fresh_like(x: Tensor) -> Tensor:
     for.
     """
     made = torch.empty_like(x)
-    size = x.numel() * x.element_size()
+    size = made.nbytes
     if size >= _HUGE and _advise is not None and x.is_cpu:
         start = made.data_ptr()
         first, end = -(-start // _PAGE) * _PAGE, (start + size) // _PAGE * _PAGE

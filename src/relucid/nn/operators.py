@@ -24,11 +24,12 @@ from relucid.errors import DeclarationError
 from relucid.functions import Elementwise
 from relucid.functions.base import DECLARED
 from relucid.functions.bridge import torch_routes
-from relucid.kernels.choose import chosen_precision, forced
+from relucid.kernels.choose import forced
 from relucid.nn.autograd import gradients
 from relucid.nn.fused import Fused
 from relucid.nn.learned import FusedLearned, arrangement
 from relucid.nn.memory import without_gaps
+from relucid.nn.prepared import kernels
 
 _library = torch.library.Library("relucid", "FRAGMENT")
 
@@ -86,15 +87,6 @@ def _restored(function: str, numbers: Sequence[float]) -> Elementwise:
     return restored
 
 
-def _kernels(kind: Callable[..., Any], activation: Elementwise, x: Tensor, *learned: Any) -> Any:
-    key = (x.dtype, chosen_precision.get(), *learned)
-    found = activation.prepared.get(key)
-    if found is None:
-        bits = 64 if x.dtype == torch.float64 or key[1] == "correct" else 32
-        found = activation.prepared[key] = kind(activation, x.dtype, bits, *learned)
-    return found
-
-
 def _value(x: Tensor, function: str, numbers: Sequence[float]) -> Tensor:
     value: Tensor = torch_routes().elementwise(_restored(function, numbers), x)
     return value
@@ -125,7 +117,7 @@ def _value_and_bits(
     x: Tensor, function: str, numbers: Sequence[float]
 ) -> tuple[Tensor, Tensor, Tensor]:
     activation, x = _restored(function, numbers), x.contiguous()
-    fused: Fused = _kernels(Fused, activation, x)
+    fused: Fused = kernels(Fused, activation, x.dtype)
     value, bits, any_nan = fused.value_and_mask(x)
     if forced.get() not in (None, "llvm"):
         value = torch_routes().elementwise(activation, x)
@@ -166,7 +158,7 @@ def _gradient_from_bits(
     bits: Tensor, nans: Tensor, grad: Tensor, function: str, numbers: Sequence[float]
 ) -> Tensor:
     grad = grad.contiguous()
-    fused: Fused = _kernels(Fused, _restored(function, numbers), grad)
+    fused: Fused = kernels(Fused, _restored(function, numbers), grad.dtype)
     gradient = fused.gradient_from_mask(bits, grad)
     if nans[-1]:
         unpacked = np.unpackbits(nans[:-1].numpy(), count=grad.numel(), bitorder="little")
@@ -210,7 +202,7 @@ def _learned_gradients(
     arranged = arrangement(x, learned)
     if arranged is None or forced.get() not in (None, "llvm"):
         return list(gradients(activation, x, grad, dict(zip(names, learned, strict=True))))
-    fused: FusedLearned = _kernels(FusedLearned, activation, x, names)
+    fused: FusedLearned = kernels(FusedLearned, activation, x.dtype, names)
     return list(fused.gradients(x, grad, learned, arranged))
 
 

@@ -40,10 +40,36 @@ def is_ordinary(x: Tensor) -> bool:
     ``torch.compile`` while it traces, ``torch.func`` transforms, forward-mode differentiation,
     tracing and dispatch modes do.
     """
+    return is_memory(x) and unobserved()
+
+
+def unobserved() -> bool:
+    """Whether nothing in this thread records or transforms operations, but for autograd."""
     return (
-        is_memory(x)
-        and not transforms_active()
+        not transforms_active()
         and not _dispatch_modes()
         and _tracing() is None
         and forward_ad._current_level < 0
     )
+
+
+def is_ready(out: Tensor, *inputs: Tensor) -> bool:
+    """Whether a kernel may write results of ``inputs`` into ``out``, all as they are.
+
+    They are contiguous CPU memory of one shape and dtype, apart or the same, and autograd does
+    not follow them. Where not, it takes a closer look to tell what can be done.
+    """
+    if type(out) is not Tensor or not _is_plain(out):
+        return False
+    shape, dtype, start, size = out.shape, out.dtype, out.data_ptr(), out.nbytes
+    for x in inputs:
+        alike = type(x) is Tensor and x.dtype is dtype and x.shape == shape
+        if not alike or not _is_plain(x) or 0 < abs(x.data_ptr() - start) < size:
+            return False
+    return unobserved()
+
+
+def _is_plain(x: Tensor) -> bool:
+    followed = x.requires_grad and torch.is_grad_enabled()
+    memory = x.is_cpu and x.is_contiguous() and _has_storage(x) and not x.is_neg()
+    return memory and not followed

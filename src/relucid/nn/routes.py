@@ -7,10 +7,8 @@ other devices, formulas that cannot be compiled.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -27,12 +25,9 @@ from relucid.nn.fused_pair import FusedPair, GatedHalves, GatedPair
 from relucid.nn.fused_vector import vector
 from relucid.nn.learned import FusedLearned, arrangement
 from relucid.nn.memory import without_gaps
-from relucid.nn.ordinary import is_memory, is_ordinary
+from relucid.nn.ordinary import is_memory, is_ordinary, is_ready
 from relucid.nn.outputs import check_output, check_product, fits, noticed, overwritten
-
-
-class KernelWarning(UserWarning):
-    """A formula cannot be compiled, and runs in plain operations."""
+from relucid.nn.prepared import kernels, key
 
 
 class Routes:
@@ -53,27 +48,50 @@ class Routes:
         ``learned`` holds tensors that stand in for parameters of those names; they broadcast
         against x. ``inplace`` writes the value into x and returns x.
         """
+        compiling = torch.compiler.is_compiling()
+        if not (compiling or learned or inplace):
+            made = self._made(activation, x)
+            if made is not None and x.is_cpu and is_ordinary(x):
+                return self._on_kernels(made, x)
         tensors = _tensors(activation, learned)
-        if torch.compiler.is_compiling():
+        if compiling:
             return self._in_plain(activation, x, tensors, inplace)
         if tensors:
             return self._with_tensors(activation, x, tensors, inplace)
         given, x = x, promoted(activation, x)
-        fused: Fused | None = self._fused(Fused, activation, x)
+        fused = self._fused(Fused, activation, x)
         if fused is not None and inplace and not _writable(x):
             self._without_kernel(activation, x)
             fused = None
         if fused is None or (inplace and x is not given):
             return self._in_plain(activation, given, {}, inplace)
-        if not (torch.is_grad_enabled() and x.requires_grad):
+        return self._on_kernels(fused, x, inplace)
+
+    def _on_kernels(self, fused: Fused, x: Tensor, inplace: bool = False) -> Tensor:
+        if not (x.requires_grad and torch.is_grad_enabled()):
             return noticed(fused.value(x, x)) if inplace else fused.value(x)
         if fused.one_bit:
             return _applied(FromMask, x, fused, inplace)[0]  # a pair
         # Backward needs the input as it was.
         return _applied(FromInput, x.clone() if inplace else x, fused, x if inplace else None)
 
+    def _made(self, activation: Elementwise, x: Tensor) -> Fused | None:
+        """The kernels of an earlier call on the CPU, which run unless the tensors forbid it.
+
+        Most calls need no more of the chooser, and on few elements its questions take longer than
+        the kernel. None says only that they have to be asked.
+        """
+        if forced.get() is not None:
+            return None
+        ran.set(OnCpu.route)
+        fused: Fused | None = activation.prepared.get(key(x.dtype, OnCpu))
+        return fused
+
     def elementwise_out(self, activation: Elementwise, x: Tensor, out: Tensor) -> Tensor:
         """Write the value into ``out`` and return it; there are no gradients."""
+        made = self._made(activation, x)
+        if made is not None and is_ready(out, x):
+            return noticed(made.value(x, out))
         x = promoted(activation, x)
         check_output(activation.name, x, out, *_tensors(activation, None).values())
         fused = self._unfollowed(activation, x)
@@ -93,6 +111,9 @@ class Routes:
         self, activation: Elementwise, x: Tensor, grad: Tensor, out: Tensor | None
     ) -> Tensor:
         """``grad`` times the derivative at x, in ``out`` if given; differentiable otherwise."""
+        made = self._made(activation, x)
+        if made is not None and out is not None and is_ready(out, x, grad):
+            return noticed(made.gradient(x, grad, out))
         refuse_other_dtypes(activation.name, x)
         check_product(activation.name, x, grad)
         if out is not None:
@@ -185,11 +206,7 @@ class Routes:
         engine = self._engine(activation, x)
         if engine is None:
             return None
-        key = (x.dtype, chosen_precision.get(), engine, *learned)
-        prepared = activation.prepared
-        if key not in prepared:
-            prepared[key] = _compiled(kind, activation, key)
-        fused = prepared[key]
+        fused = kernels(kind, activation, x.dtype, *learned, engine=engine)
         if fused is None:
             self._without_kernel(activation, x)
         else:
@@ -222,24 +239,6 @@ class Routes:
             "serves integers, views with gaps that are written in place, derivatives that are "
             "differentiated again, transforms and modes: leave out relucid.route"
         )
-
-
-@lru_cache(maxsize=1024)
-def _compiled(kind: Callable[..., Any], activation: Activation, key: tuple[Any, ...]) -> Any:
-    """New kernels; None, after one warning, for a formula that cannot be compiled."""
-    dtype, precision, engine, *learned = key
-    bits = 64 if dtype == torch.float64 or precision == "correct" else 32
-    try:
-        return kind(activation, dtype, bits, *learned, engine)
-    except KernelError as error:
-        if forced.get() is not None:
-            raise
-        warnings.warn(
-            f"{activation.name} runs in plain operations, since it has no kernel: {error}",
-            KernelWarning,
-            stacklevel=2,
-        )
-        return None
 
 
 def _gpu(x: Tensor, wanted: str | None) -> bool:

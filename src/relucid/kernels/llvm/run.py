@@ -42,6 +42,9 @@ class Kernel:
 
     def __call__(self, addresses: Sequence[int], length: int, threads: int = 1) -> None:
         """Run on ``length`` elements without gaps."""
+        if length < 2 * GRAIN:  # written out, since on few elements every call counts
+            self._whole(self._pack(length, ROW, 1, 0, 0, 0, *addresses, *self._rows))
+            return
         stream = length >= STREAM and not any(a % ALIGNED for a in addresses[self._outputs])
         self._run(length, ROW, 1, stream, threads, addresses, self._rows)
 
