@@ -193,3 +193,13 @@ def test_the_number_of_rows_that_a_sum_covers_is_part_of_the_key(monkeypatch):
             monkeypatch.setattr(module, "BLOCK", block, raising=False)
         keys.add(compiler._key(describe(made.backward("columns"))))
     assert len(keys) == 2
+
+
+def test_what_was_used_longest_ago_makes_room(folder, monkeypatch):
+    monkeypatch.setattr(cache, "KEPT", 4)
+    for age, key in enumerate("abcd"):
+        store(key, key.encode())
+        os.utime(folder / key, (age, age))
+    assert load("a") == b"a"  # the latest use
+    store("e", b"e")
+    assert sorted(path.name for path in folder.iterdir()) == ["a", "d", "e"]
