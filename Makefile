@@ -16,7 +16,7 @@ lint: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-verify: .venv/installed  ## every float32 input of every function; an hour or two, resumable
+verify: .venv/installed  ## every float32 input of every function; an hour, resumable
 	$(BIN)/relucid verify
 
 bench: .venv/installed  ## speed beside PyTorch, torch.compile, JAX, NumPy; half an hour, resumable

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -48,7 +51,6 @@ def test_a_kept_contract_exits_with_0(run: Run) -> None:
     assert "The accuracy contract is kept." in out
     assert "thresholded_relu:threshold=0.5" in out and "PyTorch" in out
     assert "Verifying" in err
-    assert not list(Path("state").iterdir()), "a finished run leaves no state"
     assert not Path("benchmarks").exists(), "a sample is not kept unasked"
 
 
@@ -67,6 +69,39 @@ def test_a_broken_contract_exits_with_1_and_says_where(
     assert status == 1
     assert "broken: relu, value, float32: 2.1e+06 at 2.0, contract 0.500001" in out
     assert "broken: relu, value, float16: 1 wrong, first at 2.0" in out
+
+
+def test_what_is_measured_is_not_measured_again_unless_asked(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[int] = []
+    real = sweep.measure_block
+
+    def counting(*task: Any) -> sweep.Tallies:
+        measured.append(1)
+        return real(*task)
+
+    monkeypatch.setattr("relucid.verify.run.measure_block", counting)
+    first, again, fresh = (
+        (run("relu", "--sample", "5000", *options)[1], len(measured))
+        for options in ((), (), ("--fresh",))
+    )
+    assert first[0] == again[0] == fresh[0]
+    assert (first[1], again[1], fresh[1]) == (1, 1, 2)
+
+
+@pytest.mark.parametrize("request_to_end", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_told_to_end_says_how_to_go_on(
+    run: Run, monkeypatch: pytest.MonkeyPatch, request_to_end: signal.Signals
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(
+        "relucid.verify.run.measure_block", lambda *_: os.kill(os.getpid(), request_to_end)
+    )
+    status, out, err = run("relu", "--sample", "5000")
+    assert (status, out) == (130, "")
+    assert "goes on from here" in err
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_json_goes_to_standard_output_and_to_a_file(run: Run, tmp_path: Path) -> None:

@@ -8,8 +8,6 @@ import pytest
 from mpmath import mp, mpf
 
 from kernels.minimax import largest_error, rounded
-from relucid.kernels.contract import Loop
-from relucid.kernels.llvm.run import Kernel
 from relucid.kernels.mathematics import (
     error,
     exponential,
@@ -19,8 +17,7 @@ from relucid.kernels.mathematics import (
     normal,
     trigonometric,
 )
-from relucid.kernels.program import Tape
-from relucid.kernels.words import KernelWords
+from support.kernels import compiled
 from support.ulp import ulps
 
 HALF_LOG2 = math.log(2.0) / 2.0
@@ -50,9 +47,19 @@ arctan_series = near(lambda z: (mp.atan(mp.sqrt(z)) / mp.sqrt(z) - 1) / z, -mpf(
 erf_series = near(lambda z: mp.erf(mp.sqrt(z)) / mp.sqrt(z), 2 / mp.sqrt(mp.pi))
 
 
-def steepness(y):
-    t = 4 / (y + mpf("0.75")) - 4
-    return (1 / tail(t) - 2) / t
+def bend_at(y):
+    """The t at which a power of y is taken."""
+    return 1 / (y + mpf(normal._CENTRE)) - mpf(normal._SHIFT)
+
+
+def bend(y):
+    t = bend_at(y)
+    return (1 / tail(t) - 2) / t - 2
+
+
+def bend_weight(y):
+    t = bend_at(y)
+    return t * tail(t)
 
 
 @dataclass(frozen=True)
@@ -103,8 +110,8 @@ POLYNOMIALS = {
     ),
     "erf 32": Polynomial(error._SERIES[32], erf_series, 0.0, 1.0, relative(erf_series), 23.7),
     "erf 64": Polynomial(error._SERIES[64], erf_series, 0.0, 1.0, relative(erf_series), 55.3),
-    "normal steepness": Polynomial(
-        normal._STEEPNESS, steepness, 4 / 18.6 - 0.75, 0.25 - 1e-9, relative(steepness), 26.0
+    "normal bend": Polynomial(
+        normal._BEND, bend, 1 / (13.4 + 3) - 3 / 16, 1 / 3 - 3 / 16 - 1e-9, bend_weight, 25.6
     ),
     "normal slope": Polynomial(
         normal._SLOPE, lambda w: slope_tail(4 / w - 4), 4 / 18.6, 1.0,
@@ -184,21 +191,6 @@ def test_around_its_root_the_slope_of_mish_is_a_polynomial():
             assert abs(value / mp.diff(mish, at + h) - 1) <= mpf(2) ** -23.9
 
 
-def compiled(word, bits, count=1, further=()):
-    """A word as a function of NumPy arrays, through the compiled loop."""
-    tape = Tape(bits)
-    names = ("x", "y")[:count]
-    value = getattr(KernelWords(tape), word)(*(tape.input(name) for name in names), *further)
-    kernel = Kernel(Loop(word, f"float{bits}", tape, names, (value,)))
-
-    def apply(*arrays):
-        out = np.empty_like(arrays[0])
-        kernel([*(a.ctypes.data for a in arrays), out.ctypes.data], len(out))
-        return out
-
-    return apply
-
-
 def both_signs(low, high):
     return lambda rng: rng.choice([-1.0, 1.0], 1500) * np.exp2(rng.uniform(low, high, 1500))
 
@@ -213,7 +205,7 @@ WORDS = {
     "arctan": (mp.atan, both_signs(-20, 20), 1.6),
     "erf": (mp.erf, both_signs(-20, 3), 2.5),
     "erfc": (mp.erfc, lambda rng: rng.uniform(-5.0, 9.0, 1500), 6.0),
-    "tanh_residual": (lambda x: x - mp.tanh(x), both_signs(-8, 5), 4.0),
+    "tanh_residual": (lambda x: x - mp.tanh(x), both_signs(-8, 5), 3.5),
 }
 
 
@@ -263,6 +255,55 @@ def test_a_gate_and_its_slope_are_within_their_bounds_up_to_their_roots(word, bi
         low = np.array([float(v - mpf(h)) for v, h in zip(exact, high, strict=True)])
     found = ulps(compiled(word, bits, further=further)(x), high, low, TYPES[bits]).max()
     assert found <= (bound if bits == 32 else bound + 1.0), found
+
+
+def distance(x, result, truth, bits):
+    """The largest error of results at x, in units in the last place."""
+    with mp.workprec(400):
+        exact = [truth(mpf(float(point))) for point in x]
+        high = np.array([float(t) for t in exact])
+        low = np.array([float(t - mpf(h)) for t, h in zip(exact, high, strict=True)])
+    return ulps(result, high, low, TYPES[bits]).max()
+
+
+@BITS
+@pytest.mark.parametrize("b", [4.0, 0.01, 3e7, 1e-12])
+def test_what_a_root_has_above_the_number(b, bits):
+    """(sqrt(x**2 + b) - abs(x)) / 2, from where it is the root's half to where it all but fades."""
+    x = math.sqrt(b) * both_signs(-20, 60)(np.random.default_rng(25))
+    x = np.concatenate([[0.0, -0.0], x]).astype(TYPES[bits])
+    root = compiled(lambda m, v: m.hypot(v, math.sqrt(b)), bits)(x)
+    assert distance(x, root, lambda v: mp.hypot(v, mp.sqrt(b)), bits) <= 1.6
+    result = compiled(lambda m, v: m.excess(v, b, m.hypot(v, m.sqrt(b))), bits)(x)
+    assert distance(x, result, lambda v: (mp.hypot(v, mp.sqrt(b)) - abs(v)) / 2, bits) <= 2.0
+
+
+@BITS
+def test_an_infinity_has_no_excess(bits):
+    x = np.array([math.inf, -math.inf], TYPES[bits])
+    result = compiled(lambda m, v: m.excess(v, 4.0, m.hypot(v, 2.0)), bits)(x)
+    np.testing.assert_array_equal(result, np.zeros(2))
+
+
+@pytest.mark.parametrize("b", [1e-36, 1e36])
+def test_a_root_of_what_float32_cannot_square(b):
+    x = np.array([0.0, 1e-18, -3e-19, 1e18, -1e19, math.inf], np.float32)
+    root = compiled(lambda m, v: m.hypot(v, m.sqrt(b)), 32)(x)
+    result = compiled(lambda m, v: m.excess(v, b, m.hypot(v, m.sqrt(b))), 32)(x)
+    np.testing.assert_allclose(root, np.hypot(x.astype(np.float64), math.sqrt(b)), rtol=3e-7)
+    exact = np.hypot(x.astype(np.float64), math.sqrt(b)) + np.abs(x)
+    np.testing.assert_allclose(result, 0.5 * b / exact, rtol=5e-7, atol=2e-45)
+
+
+@BITS
+@pytest.mark.parametrize("divisor", [0.3, 7.0, 1e-3])
+def test_an_exponential_of_a_quotient_less_one(divisor, bits):
+    x = -np.abs(divisor * both_signs(-60, 7)(np.random.default_rng(26))).astype(TYPES[bits])
+    result = compiled("expm1_quotient", bits, further=(divisor,))(x)
+    assert distance(x, result, lambda v: divisor * mp.expm1(v / divisor), bits) <= 2.0
+    ends = np.array([-math.inf, -0.0], TYPES[bits])
+    found = compiled("expm1_quotient", bits, further=(divisor,))(ends)
+    np.testing.assert_array_equal(found, np.array([-divisor, -0.0], TYPES[bits]))
 
 
 @BITS

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from relucid.errors import KernelError
-from relucid.kernels.program import Tape, Value, needed
+from relucid.kernels.program import Tape, Value, most_alive, needed
 from relucid.kernels.words import KernelWords
 
 
@@ -181,3 +181,26 @@ def test_an_unknown_word_is_refused_by_name(m, x):
 def test_a_value_says_what_it_is_when_shown(x):
     assert isinstance(x, Value)
     assert repr(x > 0.0) == "<bool gt>"
+
+
+def test_under_a_condition_a_choice_by_it_is_no_operation(tape, m, x):
+    lean = m.where(x > 0.0, x, abs(m.minimum(x, 0.0)))
+    assert lean is m.where(x > 0.0, x, abs(x))
+    assert lean.arguments[2].arguments[0] is x
+    assert m.where(x > 0.0, m.maximum(x, 0.0), m.minimum(x, 0.0)).operation == "where"
+
+
+def test_what_both_branches_share_is_computed_once(tape, m, x):
+    right = x > 0.0
+    shared = m.sqrt(m.where(right, x, -x) + 1.0)
+    kept = m.where(right, shared, shared * 2.0)
+    assert [v.operation for v in needed(tape.values, [kept])].count("sqrt") == 1
+
+
+def test_how_many_numbers_are_alive_at_once(tape, m, x):
+    y = tape.input("y")
+    assert most_alive(tape.values, [x]) == 1
+    assert most_alive(tape.values, [x + y]) == 2
+    assert most_alive(tape.values, [-(abs(x) + 1.0)]) == 1
+    assert most_alive(tape.values, [(x + y) * (x - y)]) == 3
+    assert most_alive(tape.values, [x + y, x - y]) == 3

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, ndtr
 
+from relucid.verify.units import rounded_to_odd
 from support.cases import Case
 from support.truth import exact
 
@@ -69,18 +70,9 @@ def _near_tie(truth: Points, dtype: Any) -> NDArray[np.bool_]:
 
 
 def round16(high: Points, low: Points, dtype: Any) -> NDArray[Any]:
-    """The sum of two float64 rounded once to float16 or bfloat16.
-
-    By way of float32 with an odd last bit wherever that is inexact, which no tie of a 16-bit
-    format has: so the second rounding is as if there had been no first.
-    """
+    """The sum of two float64 rounded once to float16 or bfloat16, NumPy's types."""
     with np.errstate(all="ignore"):
-        near = high.astype(np.float32)
-        beyond = (near.astype(np.float64) - high) - low
-        even = (near.view(np.uint32) & 1) == 0
-        inexact = even & np.isfinite(near) & (beyond != 0)
-        other = np.nextafter(near, np.where(beyond > 0, -np.inf, np.inf).astype(np.float32))
-        return np.where(inexact, other, near).astype(dtype)
+        return rounded_to_odd(high, low).astype(dtype)
 
 
 def _leaky(slope: Callable[..., float]) -> Fast:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from relucid.kernels.contract import Storage
+from relucid.kernels.contract import Loop, Storage
+from relucid.kernels.llvm.run import Kernel
+from relucid.kernels.program import Tape
+from relucid.kernels.words import KernelWords
 from support.cases import Case
 from support.ulp import joints
 
@@ -44,6 +49,28 @@ def numbers(case: Case, dtype: torch.dtype, size: int) -> Tensor:
     special = [0.0, -0.0, float("inf"), -float("inf"), float("nan"), *joints(case)]
     x[: len(special)] = torch.tensor(special, dtype=dtype)
     return x[torch.randperm(size, generator=random)]
+
+
+def compiled(
+    word: str | Callable[..., Any], bits: int, count: int = 1, further: tuple[float, ...] = ()
+) -> Callable[..., Any]:
+    """A word, or a formula, as a function of ``count`` NumPy arrays, through a compiled loop.
+
+    ``further`` are numbers that follow the arrays.
+    """
+    tape, names = Tape(bits), ("x", "y")[:count]
+    words = KernelWords(tape)
+    given = (*(tape.input(name) for name in names), *further)
+    value = getattr(words, word)(*given) if isinstance(word, str) else word(words, *given)
+    storage: Storage = "float32" if bits == 32 else "float64"
+    kernel = Kernel(Loop("compiled", storage, tape, names, (value,)))
+
+    def apply(*arrays: Any) -> Any:
+        out = np.empty_like(arrays[0])
+        kernel([*(a.ctypes.data for a in arrays), out.ctypes.data], len(out))
+        return out
+
+    return apply
 
 
 @contextmanager

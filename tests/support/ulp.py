@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
+from relucid.verify import points
 from relucid.verify.points import around
 from relucid.verify.units import ulps as ulps
 from support.cases import Case
@@ -29,13 +30,12 @@ class Worst:
 
 def joints(case: Case) -> list[float]:
     """Kinks, seams and zero: where formulas change."""
-    activation = case.activation
-    return sorted({0.0, *(k.at for k in activation.kinks), *activation.seams})
+    return points.joints(case.activation)
 
 
 @cache
 def roots(case_name: str, parameters: tuple[tuple[str, float], ...]) -> tuple[float, ...]:
-    """Where the derivative crosses zero continuously."""
+    """Where the derivative crosses zero continuously, by the tests' own truth."""
     case = Case(case_name, dict(parameters))
 
     def slope(x: float) -> float:
@@ -73,23 +73,17 @@ def sample32(case: Case, size: int, seed: int = 0) -> NDArray[np.float32]:
     return np.concatenate([np.concatenate([even, bend]).view(np.float32), *near])
 
 
-def sample64(case: Case, size: int, seed: int = 0) -> NDArray[np.float64]:
-    """Finite float64, drawn likewise."""
-    rng = np.random.default_rng(seed)
-    exponents = rng.integers(-1074, 1024, size // 3)
-    everywhere = np.ldexp(rng.uniform(0.5, 1.0, size // 3), exponents)
-    bend = np.exp2(rng.uniform(-12, 8, size // 3))
-    wide = np.concatenate([everywhere, bend]) * rng.choice([-1.0, 1.0], 2 * (size // 3))
-    uniform = rng.uniform(-45.0, 45.0, size // 3)
-    return np.concatenate([wide, uniform, *(around(j, np.float64) for j in joints(case))])
+def sample64(case: Case, size: int) -> NDArray[np.float64]:
+    """Finite float64, drawn likewise, and evenly on [-45, 45]."""
+    return points.sample64(case.activation, size)
 
 
-def root_distance(case: Case, which: str, points: Any) -> NDArray[np.float64]:
+def root_distance(case: Case, which: str, x: Any) -> NDArray[np.float64]:
     """Distance to the nearest root of the derivative, infinite for values."""
-    distance = np.full(np.shape(points), np.inf)
+    distance = np.full(np.shape(x), np.inf)
     if which == "derivative":
         for root in roots(case.name, tuple(case.parameters.items())):
-            distance = np.minimum(distance, np.abs(np.asarray(points, np.float64) - root))
+            distance = np.minimum(distance, np.abs(np.asarray(x, np.float64) - root))
     return distance
 
 
@@ -98,7 +92,7 @@ def root_size(case: Case) -> float:
     return max(map(abs, roots(case.name, tuple(case.parameters.items()))), default=0.0)
 
 
-def worst(errors: NDArray[np.float64], points: Any) -> Worst:
+def worst(errors: NDArray[np.float64], x: Any) -> Worst:
     """The largest error and where it is."""
     i = int(np.argmax(errors))
-    return Worst(float(errors[i]), float(points[i]))
+    return Worst(float(errors[i]), float(x[i]))

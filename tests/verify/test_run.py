@@ -12,7 +12,6 @@ from relucid.errors import OutputError, ParameterError, RecordError
 from relucid.functions import get
 from relucid.records.accuracy import accuracy_from_json, accuracy_json
 from relucid.verify import Plan, Store, count, measure, plans, run
-from relucid.verify.state import fingerprint
 
 SAMPLE = 10_000
 
@@ -62,10 +61,42 @@ def test_other_code_does_not_add_to_what_was_measured(tmp_path: Path) -> None:
     (plan,) = elu_plans()
     old = Store(tmp_path, "old")
     measure([plan], old)
-    assert len(old.load(plan).done) == plan.blocks
-    assert Store(tmp_path, "new").load(plan).done == ()
+    assert not list(old.load(plan).left(plan.blocks))
+    assert _nothing_done(Store(tmp_path, "new"), plan)
     old.forget(plan)
-    assert old.load(plan).done == ()
+    assert _nothing_done(old, plan)
+
+
+def _nothing_done(store: Store, plan: Plan) -> bool:
+    state = store.load(plan)
+    everything = [(block, plan.libraries) for block in range(plan.blocks)]
+    return state.rest is None and list(state.left(plan.blocks)) == everything
+
+
+@pytest.mark.usefixtures("small")
+def test_only_the_library_that_changed_is_measured_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = plans([get("squared_relu"), get("elu")], peers=["pytorch"], sample=SAMPLE)
+    store, versions = Store(tmp_path, "mark"), {"elu": "1"}
+    monkeypatch.setattr(
+        "relucid.verify.state.deciding",
+        lambda plan, library: versions.get(plan.id, "") if library == "relucid" else "",
+    )
+    before = measure(chosen, store)
+    versions["elu"] = "2"
+    measured: list[Any] = []
+    real = run._measure
+
+    def counting(task: Any) -> Any:
+        measured.append(task)
+        return real(task)
+
+    monkeypatch.setattr(run, "_measure", counting)
+    after = measure(chosen, store)
+    blocks = [(chosen[1], block, ("relucid",)) for block in range(chosen[1].blocks)]
+    assert measured == [(chosen[1], run.REST, ()), *blocks]
+    assert accuracy_json(after) == accuracy_json(before)
 
 
 def test_plans_that_differ_are_kept_apart() -> None:
@@ -84,9 +115,12 @@ def test_plans_that_differ_are_kept_apart() -> None:
 @pytest.mark.parametrize("text", ["", "[]", '{"format": "other", "version": 1}', '{"format": 3}'])
 def test_a_damaged_state_is_an_error(tmp_path: Path, text: str) -> None:
     (plan,) = elu_plans()
-    (tmp_path / f"{plan.key}.json").write_text(text)
+    store = Store(tmp_path, "mark")
+    store.save(plan, store.load(plan))
+    (file,) = tmp_path.iterdir()
+    file.write_text(text)
     with pytest.raises(RecordError, match=r"relucid\.verify\.state"):
-        Store(tmp_path, "mark").load(plan)
+        store.load(plan)
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
@@ -116,8 +150,3 @@ def test_two_processes_find_what_one_does(tmp_path: Path) -> None:
 def test_an_unknown_peer_is_an_error() -> None:
     with pytest.raises(ParameterError, match="keras"):
         plans([get("elu")], peers=["keras"])
-
-
-def test_the_fingerprint_follows_versions() -> None:
-    assert fingerprint({"torch": "1"}) != fingerprint({"torch": "2"})
-    assert fingerprint({"torch": "1"}) == fingerprint({"torch": "1"})

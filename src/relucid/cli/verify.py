@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +13,7 @@ import typer
 
 if TYPE_CHECKING:
     from relucid.records.accuracy import Accuracy
-    from relucid.verify import Plan
+    from relucid.verify import Plan, Store
 
 RESULTS = Path("benchmarks") / "accuracy"
 
@@ -73,22 +76,26 @@ def verify(
     state: Annotated[
         Path | None,
         typer.Option(
-            help="Folder that remembers what an interrupted run has measured. Default: "
-            "relucid/verify in the user's cache folder."
+            help="Folder that remembers what has been measured. Default: relucid/verify in the "
+            "user's cache folder."
         ),
     ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Measure again what earlier runs have measured.")
+    ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print the results as JSON instead of a table.")
     ] = False,
 ) -> None:
     """Measure value and derivative on every float32 input against a checked float64 truth.
 
-    An interrupted run goes on where it was when the same command is given again. Exit status:
-    0 when the accuracy contract is kept, 1 when a row is broken that is no known exception (or a
-    known exception is none any more), 2 on wrong use.
+    An interrupted run goes on where it was when the same command is given again, and what the
+    same code has measured is not measured twice. Exit status: 0 when the accuracy contract is
+    kept, 1 when a row is broken that is no known exception (or a known exception is none any
+    more), 2 on wrong use.
     """
     from relucid.report import check_writable
-    from relucid.verify import everything, plans, subject
+    from relucid.verify import Store, default_folder, everything, measuring, plans, subject
 
     chosen = plans(
         [subject(name) for name in names] if names else everything(),
@@ -101,25 +108,34 @@ def verify(
     target = output or (_default_target(route, precision) if whole else None)
     if target is not None:
         check_writable(target)
-    _tell(_measured(chosen, state, workers), target, json)
+    store = Store(state or default_folder(), measuring())
+    for plan in chosen if fresh else ():
+        store.forget(plan)
+    _tell(_measured(chosen, store, workers), target, json)
 
 
-def _measured(chosen: list[Plan], state: Path | None, workers: int | None) -> Accuracy:
+def _measured(chosen: list[Plan], store: Store, workers: int | None) -> Accuracy:
     import os
 
     from relucid.cli.progress import counting
-    from relucid.verify import Store, count, default_folder, fingerprint, measure, versions
+    from relucid.verify import count, measure
 
-    store = Store(state or default_folder(), fingerprint(versions()))
     try:
-        with counting("Verifying", count(chosen)) as advance:
-            found = measure(chosen, store, workers=workers or os.cpu_count() or 1, progress=advance)
+        with _interruptible(), counting("Verifying", count(chosen)) as advance:
+            return measure(chosen, store, workers=workers or os.cpu_count() or 1, progress=advance)
     except KeyboardInterrupt:
-        typer.echo("Interrupted. The same command goes on from here.", err=True)
+        typer.echo("Interrupted. The same command (without --fresh) goes on from here.", err=True)
         raise
-    for plan in chosen:
-        store.forget(plan)
-    return found
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let a request to terminate end the run as Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _tell(found: Accuracy, target: Path | None, json: bool) -> None:

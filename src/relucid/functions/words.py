@@ -85,9 +85,30 @@ class Words:
         """Factor * (exp(x) - 1)."""
         return factor * self.expm1(x)
 
-    def log1p_unit(self, x: Any) -> Any:
-        """log(1 + x) for 0 <= x <= 1."""
-        return self.log1p(x)
+    def expm1_quotient(self, a: Any, b: Any) -> Any:
+        """B * (exp(a / b) - 1), for a <= 0 < b."""
+        return self.expm1_times(b, a / b)
+
+    def scaled(self, x: Any, factor: Any) -> Any:
+        """X * factor, rounded once down to the smallest number."""
+        return x * factor
+
+    def difference(self, a: Any, b: Any) -> Any:
+        """A - b for a >= b >= 0, rounded once."""
+        return a - b
+
+    def ramp(self, x: Any, shift: Any, width: Any) -> Any:
+        """(x + shift) / width for -shift < x < width - shift, rounded once; 0 and 1 beside."""
+        inside = (x + shift) / width
+        return self.where(x <= -shift, 0.0, self.where(x >= width - shift, 1.0, inside))
+
+    def excess(self, x: Any, b: Any, root: Any) -> Any:
+        """B / (2 * (root + abs(x))): (root - abs(x)) / 2 for root = sqrt(x**2 + b), b > 0."""
+        return 0.25 * b / (0.5 * root + 0.5 * self.abs(x))
+
+    def log1p_unit(self, x: Any, times: Any = 1.0) -> Any:
+        """Times * log(1 + x) for 0 <= x <= 1."""
+        return self.log1p(x) * times
 
     def two_product(self, a: Any, b: Any) -> tuple[Any, Any]:
         """(p, e) with p = a * b rounded and p + e = a * b exactly (Dekker 1971).

@@ -25,7 +25,8 @@ ROW = 4096
 """Length of the rows into which arrays without channels are cut; a multiple of every vector."""
 
 BLOCK = 16
-"""Rows that one thread takes at a time, and over which it sums, in layout ``columns``."""
+"""Rows that one thread takes at a time, and over which it sums, in layout ``columns``, unless a
+CPU kernel is told another number."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ loops, calls or branches, so that any compiler can turn it into one vector loop.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -236,9 +237,30 @@ class Tape:
         """A where the condition holds, else b."""
         if isinstance(condition, bool):
             return a if condition else b
+        plain = self.record("where", condition, a, b)
+        a, b = self._under(condition, True, a), self._under(condition, False, b)
         if _identity(a) == _identity(b):
             return a
-        return self.record("where", condition, a, b)
+        lean = self.record("where", condition, a, b)
+        # What both branches share may have become two things.
+        return (
+            lean if len(needed(self.values, [lean])) < len(needed(self.values, [plain])) else plain
+        )
+
+    def _under(self, condition: Value, truth: bool, result: Operand) -> Operand:
+        """What gives the same as ``result`` where ``condition`` is known to be ``truth``.
+
+        Choices by that condition are no operations then: of ``where(x > 0, x, f(min(x, 0)))``
+        remains ``where(x > 0, x, f(x))``.
+        """
+        changed: dict[int, Operand] = {}
+        for value in needed(self.values, [result]):
+            given = [changed.get(id(a), a) for a in value.arguments]
+            if value.operation == "where" and value.arguments[0] is condition:
+                changed[id(value)] = given[1 if truth else 2]
+            elif any(new is not old for new, old in zip(given, value.arguments, strict=True)):
+                changed[id(value)] = self.record(value.operation, *given, kind=value.kind)
+        return changed.get(id(result), result)
 
 
 def needed(values: Iterable[Value], outputs: Iterable[Operand]) -> list[Value]:
@@ -250,6 +272,19 @@ def needed(values: Iterable[Value], outputs: Iterable[Operand]) -> list[Value]:
             kept.append(value)
             wanted.update(id(a) for a in value.arguments if isinstance(a, Value))
     return kept[::-1]
+
+
+def most_alive(values: Iterable[Value], outputs: Sequence[Operand]) -> int:
+    """How many numbers wait for their last use at once, where ``outputs`` are computed in order."""
+    order = needed(values, outputs)
+    last = {id(a): place for place, v in enumerate(order) for a in v.arguments}
+    last.update((id(output), len(order)) for output in outputs)
+    most = alive = 0
+    ending = Counter(last[id(v)] for v in order if v.kind != "bool")
+    for place, value in enumerate(order):
+        alive += (value.kind != "bool") - ending[place]
+        most = max(most, alive)
+    return most
 
 
 def _identity(operand: Operand) -> Any:

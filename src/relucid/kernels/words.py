@@ -15,7 +15,15 @@ from typing import Any
 from relucid.errors import KernelError
 from relucid.functions.words import Words
 from relucid.kernels import mathematics
-from relucid.kernels.mathematics import exponential, gates, hyperbolic, normal
+from relucid.kernels.mathematics import (
+    exponential,
+    gates,
+    hyperbolic,
+    linear,
+    normal,
+    trigonometric,
+)
+from relucid.kernels.nan import carries
 from relucid.kernels.program import Operand, Tape, Value
 
 
@@ -41,7 +49,7 @@ class KernelWords(Words):
         return speak
 
     def where(self, condition: Any, a: Operand, b: Operand) -> Any:
-        if _keeps_nan(condition, a, b):
+        if self._asks_for_nan(condition, b) and carries(self.tape, a, b):
             return a
         return self.tape.choice(condition, a, b)
 
@@ -94,8 +102,31 @@ class KernelWords(Words):
     def expm1_times(self, factor: Operand, x: Operand) -> Any:
         return mathematics.expm1_times(self, factor, x)
 
-    def log1p_unit(self, x: Operand) -> Any:
-        return mathematics.log1p_unit(self, x)
+    def expm1_quotient(self, a: Operand, b: Operand) -> Any:
+        if _is_power_of_two(b) or not _is_ordinary(b):
+            return super().expm1_quotient(a, b)
+        return exponential.expm1_quotient(self, a, b)
+
+    def scaled(self, x: Operand, factor: Operand) -> Any:
+        if self.held(factor)[1] == 0.0:
+            return x * factor
+        return linear.scaled(self, x, factor)
+
+    def difference(self, a: Operand, b: Operand) -> Any:
+        return linear.difference(self, a, b) if self.held(b)[1] else a - b
+
+    def ramp(self, x: Operand, shift: Operand, width: Operand) -> Any:
+        if isinstance(shift, Value) or not _is_ordinary(width):
+            return super().ramp(x, shift, width)
+        return linear.ramp(self, x, shift, width)
+
+    def excess(self, x: Operand, b: Operand, root: Operand) -> Any:
+        if not _is_ordinary(b):
+            return super().excess(x, b, root)
+        return trigonometric.excess(self, x, b, root)
+
+    def log1p_unit(self, x: Operand, times: Operand = 1.0) -> Any:
+        return mathematics.log1p_unit(self, x, times)
 
     def exp_quotient(self, a: Operand, b: Operand) -> Any:
         if _is_power_of_two(b):
@@ -162,6 +193,13 @@ class KernelWords(Words):
         """An operand as what this arithmetic holds of it, and the rest of a constant."""
         return self._parts(a)
 
+    @staticmethod
+    def _asks_for_nan(condition: Any, x: Operand) -> bool:
+        """Whether x is chosen where it is NaN."""
+        if not isinstance(condition, Value) or condition.operation != "eq":
+            return False
+        return isinstance(x, Value) and all(given is x for given in condition.arguments)
+
     def _constant(self, pair: tuple[float, float]) -> tuple[float, float]:
         if self.bits == 64:
             return pair
@@ -169,18 +207,14 @@ class KernelWords(Words):
         return high, pair[0] - high
 
 
-def _keeps_nan(condition: Any, a: Any, b: Any) -> bool:
-    """Whether x is asked for where x is NaN, but ``a`` already is x where x <= c does not hold."""
-    if not all(isinstance(v, Value) for v in (condition, a, b)) or a.operation != "where":
-        return False
-    test, _, other = a.arguments
-    asks = condition.operation == "eq" and all(v is b for v in condition.arguments)
-    return asks and other is b and test.operation == "le" and test.arguments[0] is b
-
-
 def _falls(a: Operand, b: Operand) -> bool:
     """Whether a * b is known not to be above 0: a number that is not, times a magnitude."""
     return isinstance(a, float) and a <= 0.0 and isinstance(b, Value) and b.operation == "abs"
+
+
+def _is_ordinary(a: Operand) -> bool:
+    """Whether an operand is a positive constant of which float32 can hold the inverse too."""
+    return isinstance(a, float | int) and 1e-30 < a < 1e30
 
 
 def _is_power_of_two(a: Operand) -> bool:

@@ -5,7 +5,8 @@ from relucid.verify.machine import versions
 from relucid.verify.plan import Plan, everything, subject
 from relucid.verify.run import count, measure, plans
 from relucid.verify.show import show
-from relucid.verify.state import Store, default_folder, fingerprint
+from relucid.verify.sources import fingerprint, measuring
+from relucid.verify.state import Store, default_folder
 
 __all__ = [
     "KNOWN",
@@ -19,6 +20,7 @@ __all__ = [
     "fingerprint",
     "judge",
     "measure",
+    "measuring",
     "plans",
     "show",
     "subject",

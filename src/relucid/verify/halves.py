@@ -15,7 +15,7 @@ from relucid.verify.points import roots
 from relucid.verify.reference import WHICH, Reference, on_numpy, reference
 from relucid.verify.sides import Side
 from relucid.verify.textbook import exact
-from relucid.verify.units import near
+from relucid.verify.units import near, rounded_to_odd
 
 DTYPES = (torch.float16, torch.bfloat16)
 UNCERTAINTY = 1e-12
@@ -95,15 +95,5 @@ def _near_tie(truth: Points, dtype: torch.dtype) -> NDArray[np.bool_]:
 
 
 def round16(high: Points, low: Points, dtype: torch.dtype) -> Tensor:
-    """The sum of two float64 rounded once to float16 or bfloat16.
-
-    By way of float32 with an odd last bit wherever that is inexact, which no tie of a 16-bit
-    format has: so the second rounding is as if there had been no first.
-    """
-    with np.errstate(all="ignore"):
-        close = high.astype(np.float32)
-        beyond = (close.astype(np.float64) - high) - low
-        even = (close.view(np.uint32) & 1) == 0
-        inexact = even & np.isfinite(close) & (beyond != 0)
-        other = np.nextafter(close, np.where(beyond > 0, -np.inf, np.inf).astype(np.float32))
-        return torch.from_numpy(np.where(inexact, other, close)).to(dtype)
+    """The sum of two float64 rounded once to float16 or bfloat16."""
+    return torch.from_numpy(rounded_to_odd(high, low)).to(dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -25,10 +26,10 @@ def machine() -> str:
     return f"{processor()}, {platform.machine()}, {platform.system()}"
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of every library that takes part and is installed."""
+def versions(libraries: Iterable[str] = LIBRARIES) -> dict[str, str]:
+    """Versions of Python and of those libraries that are installed; default: all that take part."""
     found = {"python": platform.python_version()}
-    for library in LIBRARIES:
+    for library in libraries:
         try:
             found[library] = version(library)
         except PackageNotFoundError:

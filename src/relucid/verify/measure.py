@@ -37,7 +37,7 @@ class Yardstick:
         self._x, self._truth = x, truth
         size = truth.abs()
         self._per_unit = _per_unit(size)
-        least, largest = (float(limit) for limit in torch.aminmax(size))
+        least, largest = float(size.amin()), float(size.amax())
         self._overflows = size >= OVERFLOW if largest >= OVERFLOW else None
         if self._overflows is not None:
             infinite = torch.copysign(torch.full_like(truth, math.inf), truth)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import replace
@@ -30,7 +30,8 @@ from relucid.verify.sweep import measure_block
 
 REST = -1
 """The number under which the checks beside the sweep are queued, before a plan's blocks."""
-Task = tuple[Plan, int]
+Task = tuple[Plan, int, tuple[str, ...]]
+"""A plan, a block, and the libraries to measure there."""
 Progress = Callable[[int], None]
 Submit = Callable[[Task], "Future[Any]"]
 
@@ -80,13 +81,14 @@ def measure(
     it was; ``progress`` is told how many of :func:`count` pieces are done.
     """
     states = {plan: store.load(plan) for plan in plans}
-    done = sum(len(s.done) + (s.rest is not None) for s in states.values())
+    tasks = list(_tasks(states))
+    done = count(plans) - len(tasks)
     progress(done)
     with _pool(workers) as submit:
-        for (plan, block), found in _completed(submit, _tasks(states), 2 * workers):
+        for (plan, block, among), found in _completed(submit, tasks, 2 * workers):
             state = states[plan]
             changed = replace(state, rest=found) if block == REST else None
-            states[plan] = changed or state.with_block(block, found)
+            states[plan] = changed or state.with_block(block, among, found)
             store.save(plan, states[plan])
             done += 1
             progress(done)
@@ -101,16 +103,15 @@ def measure(
 
 
 def _tasks(states: dict[Plan, State]) -> Iterator[Task]:
-    for plan, state in list(states.items()):
-        done = frozenset(state.done)
+    for plan, state in states.items():
         if state.rest is None:
-            yield plan, REST
-        yield from ((plan, block) for block in range(plan.blocks) if block not in done)
+            yield plan, REST, ()
+        yield from ((plan, block, among) for block, among in state.left(plan.blocks))
 
 
 def _measure(task: Task) -> Any:
-    plan, block = task
-    return measure_rest(plan) if block == REST else measure_block(plan, block)
+    plan, block, among = task
+    return measure_rest(plan) if block == REST else measure_block(plan, block, among)
 
 
 def _end_with_parent() -> None:
@@ -147,14 +148,15 @@ def _at_once(task: Task) -> Future[Any]:
 
 
 def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the run
+    for request in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(request, signal.SIG_IGN)  # the parent ends the run
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
 
 
-def _completed(submit: Submit, tasks: Iterator[Task], waiting: int) -> Iterator[tuple[Task, Any]]:
+def _completed(submit: Submit, tasks: Iterable[Task], waiting: int) -> Iterator[tuple[Task, Any]]:
     """Run the tasks, with at most ``waiting`` of them handed over, and yield as they complete."""
     running: dict[Future[Any], Task] = {}
     for task in tasks:
@@ -171,11 +173,12 @@ def _finished(running: dict[Future[Any], Task]) -> Iterator[tuple[Task, Any]]:
 
 
 def _record(plan: Plan, state: State) -> FunctionAccuracy:
-    assert state.rest is not None and state.tallies is not None
-    rest, tallies = state.rest, state.tallies
+    assert state.rest is not None
+    rest = state.rest
     libraries = [
-        Library(name, *(Quantity(tallies[name][w], rest.specials[name][w]) for w in WHICH))
-        for name in tallies
+        Library(name, *(Quantity(swept.tallies[w], rest.specials[name][w]) for w in WHICH))
+        for name, swept in state.libraries.items()
+        if swept.tallies is not None
     ]
     return FunctionAccuracy(
         name=plan.activation.name,

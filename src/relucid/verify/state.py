@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,34 +14,50 @@ from relucid.records.serialise import encode
 from relucid.report.files import write_atomically
 from relucid.verify.checks import Rest
 from relucid.verify.plan import Plan
+from relucid.verify.sources import deciding
 from relucid.verify.sweep import Tallies
 
 FORMAT = "relucid.verify.state"
-VERSION = 1
+VERSION = 2
+
+
+@dataclass(frozen=True)
+class Swept:
+    """The blocks that are measured of one library, and what they add up to."""
+
+    mark: str
+    """Of the code and the libraries that decide this: what others measured is not added to it."""
+    done: tuple[int, ...] = ()
+    tallies: dict[str, Tally] | None = None
+    """By what was measured; None until then, and for ever where the library lacks the function."""
+
+    def with_block(self, block: int, found: dict[str, Tally] | None) -> Swept:
+        """Return the same after one more block."""
+        known = self.tallies
+        if known is not None and found is not None:
+            found = {which: tally + found[which] for which, tally in known.items()}
+        return replace(self, done=(*self.done, block), tallies=found or known)
 
 
 @dataclass(frozen=True)
 class State:
-    """The blocks that are measured, what they add up to, and the checks beside the sweep."""
+    """What is measured of every library, and the checks beside the sweep."""
 
-    fingerprint: str
-    """Of the code and the libraries that measured: what others measured is not added to it."""
-    done: tuple[int, ...] = ()
-    tallies: dict[str, dict[str, Tally]] | None = None
+    libraries: dict[str, Swept]
     rest: Rest | None = None
 
-    def with_block(self, block: int, found: Tallies) -> State:
-        """Return the state after one more block."""
-        return replace(self, done=(*self.done, block), tallies=_added(self.tallies, found))
+    def left(self, blocks: int) -> Iterator[tuple[int, tuple[str, ...]]]:
+        """Every block that is not measured, with the libraries that lack it."""
+        done = {name: frozenset(swept.done) for name, swept in self.libraries.items()}
+        for block in range(blocks):
+            lacking = tuple(name for name, blocks_done in done.items() if block not in blocks_done)
+            if lacking:
+                yield block, lacking
 
-
-def _added(known: Tallies | None, found: Tallies) -> Tallies:
-    if known is None:
-        return found
-    return {
-        library: {which: tally + found[library][which] for which, tally in by.items()}
-        for library, by in known.items()
-    }
+    def with_block(self, block: int, among: tuple[str, ...], found: Tallies) -> State:
+        """Return the state after one more block of the libraries ``among`` them."""
+        added = {name: self.libraries[name].with_block(block, found.get(name)) for name in among}
+        return replace(self, libraries={**self.libraries, **added})
 
 
 def default_folder() -> Path:
@@ -50,21 +66,11 @@ def default_folder() -> Path:
     return Path(cache) / "relucid" / "verify"
 
 
-def fingerprint(versions: dict[str, str]) -> str:
-    """A digest of relucid's source and of the versions of what it runs on."""
-    digest = hashlib.sha256(repr(sorted(versions.items())).encode())
-    source = Path(__file__).parents[1]
-    for path in sorted(source.rglob("*.py")):
-        digest.update(path.relative_to(source).as_posix().encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
 class Store:
     """The states in a folder, one file a plan."""
 
     def __init__(self, folder: Path, mark: str) -> None:
-        """Use ``folder``, which is made where it is missing, for states of fingerprint ``mark``.
+        """Use ``folder``, which is made where it is missing, for what ``mark`` measured.
 
         Raises :class:`~relucid.errors.OutputError` where it cannot be made.
         """
@@ -78,15 +84,20 @@ class Store:
             ) from error
 
     def load(self, plan: Plan) -> State:
-        """Return what is measured of a plan: nothing if other code or libraries measured it.
+        """Return what is measured of a plan, without what other code or libraries measured.
 
         Raises :class:`~relucid.errors.RecordError` where the file is damaged.
         """
-        path, fresh = self._path(plan), State(self._mark)
+        path = self._path(plan)
+        fresh = {
+            library: Swept(f"{self._mark}-{deciding(plan, library)}") for library in plan.libraries
+        }
         if not path.exists():
-            return fresh
+            return State(fresh)
         state: State = read_document(path.read_text("utf-8"), FORMAT, VERSION, State, "state")
-        return state if state.fingerprint == self._mark else fresh
+        known = {n: state.libraries.get(n, swept) for n, swept in fresh.items()}
+        kept = {n: known[n] if known[n].mark == swept.mark else swept for n, swept in fresh.items()}
+        return State(kept, state.rest if kept == state.libraries else None)
 
     def save(self, plan: Plan, state: State) -> None:
         """Write the state wholly or not at all."""
@@ -98,4 +109,4 @@ class Store:
         self._path(plan).unlink(missing_ok=True)
 
     def _path(self, plan: Plan) -> Path:
-        return self._folder / f"{plan.key}.json"
+        return self._folder / f"{plan.key}-{VERSION}.json"

@@ -47,3 +47,19 @@ def ulps(result: Any, truth: Any, low: Any, dtype: Any) -> NDArray[np.float64]:
         error = np.ldexp(error, limits.nmant + 1 - exponent)
     error = np.where(np.isfinite(error), error, np.inf)
     return np.where(normal, error, 0.0)
+
+
+def rounded_to_odd(high: Any, low: Any) -> NDArray[np.float32]:
+    """The sum of two float64 as float32 whose last bit is odd wherever that is inexact.
+
+    No halfway point between two numbers of a 16-bit format has such a bit: rounded once more, to
+    16 bits, the result is the sum's correct rounding.
+    """
+    with np.errstate(all="ignore"):
+        close = high.astype(np.float32)
+        beyond = (close.astype(np.float64) - high) - low
+        even = (close.view(np.uint32) & 1) == 0
+        inexact = even & np.isfinite(close) & (beyond != 0)
+        other = np.nextafter(close, np.where(beyond > 0, -np.inf, np.inf).astype(np.float32))
+    odd: NDArray[np.float32] = np.where(inexact, other, close)
+    return odd

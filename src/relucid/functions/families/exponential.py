@@ -83,7 +83,7 @@ def celu_alpha_derivative(m: Any, x: Any, alpha: Any) -> Any:
 )
 def celu(m: Any, x: Any, alpha: Any) -> Any:
     """ELU stretched so that its derivative is continuous for every alpha."""
-    return m.where(x > 0, x, m.expm1_times(alpha, m.minimum(x, 0.0) / alpha))
+    return m.where(x > 0, x, m.expm1_quotient(m.minimum(x, 0.0), alpha))
 
 
 def softplus_definition(m: Any, x: Any, beta: Any, threshold: Any) -> Any:
@@ -114,7 +114,7 @@ def softplus_derivative(m: Any, x: Any, beta: Any, threshold: Any) -> Any:
 )
 def softplus(m: Any, x: Any, beta: Any, threshold: Any) -> Any:
     """A smooth ReLU: log(1 + exp(beta*x)) / beta."""
-    smooth = m.maximum(x, 0.0) + m.log1p_unit(m.exp_product(-beta, m.abs(x))) * (1.0 / beta)
+    smooth = m.maximum(x, 0.0) + m.log1p_unit(m.exp_product(-beta, m.abs(x)), 1.0 / beta)
     return m.where(beta * x > threshold, x, smooth)
 
 
@@ -126,9 +126,8 @@ def _softplus_slope(threshold: float) -> float:
 
 def squareplus_derivative(m: Any, x: Any, b: Any) -> Any:
     root = m.hypot(x, m.sqrt(b))
-    falling = 0.25 * b / (0.5 * root + 0.5 * m.abs(x)) / root
-    rising = 0.5 + 0.5 * (m.minimum(x, 1e30) / m.minimum(root, 1e30))
-    return m.where(x > 0, rising, falling)
+    falling = m.excess(x, b, root) / root
+    return m.where(x > 0, 1.0 - falling, falling)
 
 
 @activation(
@@ -143,7 +142,7 @@ def squareplus_derivative(m: Any, x: Any, b: Any) -> Any:
 def squareplus(m: Any, x: Any, b: Any) -> Any:
     """A smooth ReLU made of a square root: (x + sqrt(x**2 + b)) / 2."""
     root = m.hypot(x, m.sqrt(b))
-    return m.where(x > 0, 0.5 * x + 0.5 * root, 0.25 * b / (0.5 * root + 0.5 * m.abs(x)))
+    return m.where(x > 0, 0.5 * x + 0.5 * root, m.excess(x, b, root))
 
 
 def logsigmoid_derivative(m: Any, x: Any) -> Any:

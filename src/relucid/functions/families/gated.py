@@ -131,7 +131,7 @@ def mish(m: Any, x: Any) -> Any:
 
 
 def hardswish_derivative(m: Any, x: Any) -> Any:
-    return m.where(x <= -3.0, 0.0, m.where(x < 3.0, (2.0 * x + 3.0) / 6.0, 1.0))
+    return m.where(x <= -3.0, 0.0, m.where(x < 3.0, (2.0 * x + 3.0) * (1.0 / 6.0), 1.0))
 
 
 @activation(
@@ -145,4 +145,4 @@ def hardswish_derivative(m: Any, x: Any) -> Any:
 )
 def hardswish(m: Any, x: Any) -> Any:
     """SiLU with a straight ramp for a gate."""
-    return m.where(x <= -3.0, -0.0, m.where(x >= 3.0, x, x * ((x + 3.0) / 6.0)))
+    return m.where(x <= -3.0, -0.0, m.where(x >= 3.0, x, x * ((x + 3.0) * (1.0 / 6.0))))

@@ -54,7 +54,7 @@ def relu(m: Any, x: Any) -> Any:
 
 def leak(m: Any, x: Any, slope: Any) -> Any:
     """Slope * x, which is 0 for slope 0 even at minus infinity."""
-    return m.where((x < 0) & (slope == 0), 0.0, slope * x)
+    return m.where((x < 0) & (slope == 0), 0.0, m.scaled(x, slope))
 
 
 def leaky_relu_derivative(m: Any, x: Any, negative_slope: Any) -> Any:
@@ -79,7 +79,7 @@ def leaky_relu_slope_derivative(m: Any, x: Any, negative_slope: Any) -> Any:
 )
 def leaky_relu(m: Any, x: Any, negative_slope: Any) -> Any:
     """Keep a small slope below zero instead of none."""
-    return m.where(x > 0, x, leak(m, x, negative_slope))
+    return m.where(x <= 0, leak(m, x, negative_slope), x)
 
 
 prelu = register(
@@ -119,7 +119,7 @@ def rrelu_derivative(m: Any, x: Any, lower: Any, upper: Any) -> Any:
 )
 def rrelu(m: Any, x: Any, lower: Any, upper: Any) -> Any:
     """Leaky ReLU whose slope is drawn anew for each element in training, and its mean after."""
-    return m.where(x > 0, x, leak(m, x, (lower + upper) / 2.0))
+    return m.where(x <= 0, leak(m, x, (lower + upper) / 2.0), x)
 
 
 def hardtanh_derivative(m: Any, x: Any, min_val: Any, max_val: Any) -> Any:
@@ -182,8 +182,7 @@ def hardsigmoid_derivative(m: Any, x: Any, shift: Any, width: Any) -> Any:
 )
 def hardsigmoid(m: Any, x: Any, shift: Any, width: Any) -> Any:
     """Climb from 0 to 1 along a straight ramp."""
-    ramp = (x + shift) / width
-    return m.where(x <= -shift, 0.0, m.where(x >= width - shift, 1.0, ramp))
+    return m.ramp(x, shift, width)
 
 
 preset("onnx_hard_sigmoid", hardsigmoid, shift=2.5, width=5.0)
@@ -270,7 +269,9 @@ def hardshrink(m: Any, x: Any, lambd: Any) -> Any:
 )
 def softshrink(m: Any, x: Any, lambd: Any) -> Any:
     """Move every value towards zero by a constant, and stop there."""
-    return m.where(m.abs(x) <= lambd, 0.0, m.where(x > 0, x - lambd, x + lambd))
+    size = m.abs(x)
+    shrunk = m.difference(size, lambd)
+    return m.where(size <= lambd, 0.0, m.where(x > 0, shrunk, -shrunk))
 
 
 def squared_relu_derivative(m: Any, x: Any) -> Any:

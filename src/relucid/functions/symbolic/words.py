@@ -84,8 +84,25 @@ class SymbolicWords:
     def expm1_times(self, factor: Any, x: Any) -> Expr:
         return exact(factor) * expm1(exact(x))
 
-    def log1p_unit(self, x: Any) -> Expr:
-        return log1p(exact(x))
+    def expm1_quotient(self, a: Any, b: Any) -> Expr:
+        return exact(b) * expm1(exact(a) / exact(b))
+
+    def scaled(self, x: Any, factor: Any) -> Expr:
+        return exact(x) * exact(factor)
+
+    def difference(self, a: Any, b: Any) -> Expr:
+        return exact(a) - exact(b)
+
+    def ramp(self, x: Any, shift: Any, width: Any) -> Expr:
+        start, end = -exact(shift), exact(width) - exact(shift)
+        inside = (exact(x) + exact(shift)) / exact(width)
+        return self.where(x <= start, 0, self.where(x >= end, 1, inside))
+
+    def excess(self, x: Any, b: Any, root: Any) -> Expr:
+        return exact(b) / 4 / (exact(root) / 2 + sympy.Abs(exact(x)) / 2)
+
+    def log1p_unit(self, x: Any, times: Any = 1) -> Expr:
+        return exact(times) * log1p(exact(x))
 
     def two_product(self, a: Any, b: Any) -> tuple[Expr, Expr]:
         return exact(a) * exact(b), sympy.S.Zero

@@ -17,7 +17,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from relucid.kernels.contract import BLOCK, Loop
+from relucid.kernels.contract import Loop
 from relucid.kernels.llvm.elements import Elements
 from relucid.kernels.llvm.header import HEADER, Header
 from relucid.kernels.llvm.operations import Operations
@@ -94,7 +94,7 @@ class Emitter:
         per_row = word(builder, words, Header.row)
         parts = _quotient_up(builder, word(builder, words, Header.length), per_row)
         if self.loop.layout == "columns":
-            parts = _quotient_up(builder, parts, I64(BLOCK))
+            parts = _quotient_up(builder, parts, word(builder, words, Header.block))
         first, last = I64(0), parts
         if shared:
             me, threads = (
@@ -146,10 +146,10 @@ class Emitter:
         function, builder = self._function("columns", POINTER, I64, I64)
         words, first, last = function.args
         given = self._given(builder, words)
-        rows = builder.udiv(given.length, given.row)
+        rows, many = builder.udiv(given.length, given.row), word(builder, words, Header.block)
         with counted(builder, first, last, 1) as block:
-            top = builder.mul(block, I64(BLOCK))
-            bottom = _smaller(builder, rows, builder.add(top, I64(BLOCK)))
+            top = builder.mul(block, many)
+            bottom = _smaller(builder, rows, builder.add(top, many))
             for column, mask in self._vectors(builder, given.row):
                 parameters = [self._many(builder, p, column, mask) for p in given.parameters]
                 run = self._started(builder, parameters)

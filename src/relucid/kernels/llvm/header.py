@@ -20,6 +20,8 @@ class Header(IntEnum):
     """Address of ``omp_get_thread_num``."""
     threads = 5
     """Address of ``omp_get_num_threads``."""
+    block = 6
+    """Rows that are summed together, in layout ``columns``."""
 
 
 HEADER = len(Header)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from relucid.kernels.contract import ROW, Loop
+from relucid.kernels.contract import BLOCK, ROW, Loop
 from relucid.kernels.llvm.compile import loaded
 from relucid.kernels.llvm.header import ALIGNED, HEADER
 
@@ -43,10 +43,10 @@ class Kernel:
     def __call__(self, addresses: Sequence[int], length: int, threads: int = 1) -> None:
         """Run on ``length`` elements without gaps."""
         if length < 2 * GRAIN:  # written out, since on few elements every call counts
-            self._whole(self._pack(length, ROW, 1, 0, 0, 0, *addresses, *self._rows))
+            self._whole(self._pack(length, ROW, 1, 0, 0, 0, BLOCK, *addresses, *self._rows))
             return
         stream = length >= STREAM and not any(a % ALIGNED for a in addresses[self._outputs])
-        self._run(length, ROW, 1, stream, threads, addresses, self._rows)
+        self._run(length, (ROW, 1, stream), threads, addresses, self._rows)
 
     def in_rows(
         self,
@@ -56,33 +56,34 @@ class Kernel:
         channels: int = 1,
         strides: Sequence[int] | None = None,
         threads: int = 1,
+        block: int = BLOCK,
     ) -> None:
         """Run on rows of ``row`` elements.
 
         ``strides`` are the elements from one row to the next, for each array and output; None for
-        rows without gaps. After ``channels`` rows the parameters start again.
+        rows without gaps. After ``channels`` rows the parameters start again. In layout
+        ``columns`` every ``block`` rows are summed together.
         """
         steps = (row,) * self._strided if strides is None else strides
-        self._run(length, row, channels, 0, threads, addresses, steps)
+        self._run(length, (row, channels, 0), threads, addresses, steps, block)
 
     def _run(
         self,
         length: int,
-        row: int,
-        channels: int,
-        stream: int,
+        rows: tuple[int, int, int],
         threads: int,
         addresses: Sequence[int],
         strides: Sequence[int],
+        block: int = BLOCK,
     ) -> None:
+        """Run; ``rows`` are the words of :class:`Header` from ``row`` to ``stream``."""
         if not length:
             return  # nor is there a row length to divide by
         if threads > 1 and length >= 2 * GRAIN and (workers := team()) is not None:
-            words = self._pack(length, row, channels, stream, *workers.asked, *addresses, *strides)
+            words = self._pack(length, *rows, *workers.asked, block, *addresses, *strides)
             workers.run(self._share, words, min(threads, length // GRAIN), 0)
         else:
-            words = self._pack(length, row, channels, stream, 0, 0, *addresses, *strides)
-            self._whole(words)
+            self._whole(self._pack(length, *rows, 0, 0, block, *addresses, *strides))
 
 
 class _Team:

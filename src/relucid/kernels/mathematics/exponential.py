@@ -16,6 +16,9 @@ from relucid.kernels.constants import nearest
 from relucid.kernels.mathematics.formats import FORMATS, copy_sign, power_of_two
 from relucid.kernels.program import Value
 
+_UNREDUCED = -0.34
+"""Above it, up to 0, n is 0."""
+
 
 @dataclass(frozen=True)
 class _Constants:
@@ -87,8 +90,24 @@ def parts(
         r = r + m.fma(n, -tiny, lost)
     else:
         r = m.fma(n, -tiny, r)
+    return _reduced(m, r, shifted)
+
+
+def near_parts(m: Any, x: Any, offset: int) -> Parts:
+    """The same for x <= 0 where exp(x) is added to 1.
+
+    There log(2) in one part is enough: n is large only where 2**n is small.
+    """
+    magic = FORMATS[m.bits].magic + offset
+    shifted = m.fma(x, 1.0 / math.log(2.0), magic)
+    r = m.fma(shifted - magic, -math.log(2.0), x)
+    return _reduced(m, r, shifted)
+
+
+def _reduced(m: Any, r: Any, shifted: Any) -> Parts:
     square = r * r
-    return Parts(m.fma(square, m.polynomial(r, constants.series), r), m.as_bits(shifted))
+    s = m.fma(square, m.polynomial(r, _CONSTANTS[m.bits].series), r)
+    return Parts(s, m.as_bits(shifted))
 
 
 def halves(m: Any, pattern: Any) -> tuple[Any, Any]:
@@ -226,7 +245,8 @@ def expm1_times(m: Any, factor: Any, x: Any) -> Any:
     bounded = m.maximum(x if fading else m.minimum(x, constants.huge), constants.flat)
     # Halved where 2**n alone would overflow.
     half = 1.0 if fading else 0.5
-    s, pattern = parts(m, bounded, FORMATS[m.bits].bias + (0 if fading else -1))
+    bias = FORMATS[m.bits].bias
+    s, pattern = near_parts(m, bounded, bias) if fading else parts(m, bounded, bias - 1)
     scale = power_of_two(m, pattern) * factor
     result = m.fma(scale, s, scale - half * factor)
     if not fading:  # doubled, but for what halving may have made subnormal
@@ -235,3 +255,23 @@ def expm1_times(m: Any, factor: Any, x: Any) -> Any:
     if not isinstance(factor, Value):
         return copy_sign(m, result, x if factor > 0.0 else -x)
     return copy_sign(m, result, factor * x)
+
+
+def expm1_quotient(m: Any, a: Any, b: float) -> Any:
+    """B * (exp(a/b) - 1) for a <= 0 and a constant b > 0, without a division.
+
+    Where s is exp(a/b) - 1 it is a plus b times what s has above a/b: then neither the quotient's
+    rounding nor that of b counts.
+    """
+    constants = _CONSTANTS[m.bits]
+    (b, b_rest), (inverse, _) = m.held(b), m.held(1.0 / b)
+    exponent = a * inverse
+    lost = m.fma(exponent, -b, a)
+    if b_rest:
+        lost = m.fma(exponent, -b_rest, lost)
+    small = exponent > _UNREDUCED
+    low = m.where(small | (exponent < constants.flat), 0.0, lost * inverse)
+    s, pattern = parts(m, m.maximum(exponent, constants.flat), FORMATS[m.bits].bias, low)
+    scale = power_of_two(m, pattern) * b
+    size = m.fma(scale, s, scale - b)
+    return copy_sign(m, m.where(small, m.fma(b, s - exponent, a), size), a)

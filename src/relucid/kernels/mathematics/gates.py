@@ -14,7 +14,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from relucid.kernels.mathematics.exponential import Power, damping, exp, fall, lost_in_product
+from relucid.kernels.mathematics.exponential import (
+    Power,
+    damping,
+    fall,
+    lost_in_product,
+    parts,
+)
+from relucid.kernels.mathematics.formats import FORMATS, power_of_two
 from relucid.kernels.mathematics.normal import GELU_CUBIC, gelu_exponent
 from relucid.kernels.program import Value
 
@@ -80,31 +87,38 @@ _NARROW = {32: 11.0, 64: 22.0}
 """So is GELU-tanh below minus this."""
 _OPEN = {32: 16.0, 64: 40.0}
 """Mish is x above."""
+_WIDE = {32: 18.0, 64: 40.0}
+"""So is SiLU, and sigmoid is 1."""
 _FINITE = 3e38
+_LIFT = {32: 40, 64: 100}
+_SHARE = {bits: 2.0**-lift for bits, lift in _LIFT.items()}
+"""Times the exponential of minus the least x within, still finite."""
 _NEAR, _BESIDE = -1.0, -0.5
 """Where one form of a gate, and of Mish, becomes more accurate than the other."""
 
 
 def sigmoid(m: Any, x: Any) -> Any:
     """1 / (1 + exp(-x)), within 2 units in the last place."""
-    decay = exp(m, -abs(x))
-    share = decay / (1.0 + decay)
-    return m.where(x > 0.0, 1.0 - share, m.fma(-decay, share, decay))
+    return _SHARE[m.bits] / _opening(m, _within(m, x))
 
 
 def sigmoid_slope(m: Any, x: Any, times: float) -> Any:
     """exp(-x) / (1 + exp(-x))**2, times a power of two; within 3 units in the last place."""
-    power = fall(m, m.maximum(-abs(x), _GONE[m.bits]))
-    decay = power.near_one(m)
-    square = m.fma(decay, 2.0 + decay, 1.0)  # (1 + decay)**2 with fewer roundings
-    return power.scaled(m.fma(times, power.s, times) / square)
+    share = _SHARE[m.bits]
+    s, pattern = parts(m, m.maximum(-abs(x), _GONE[m.bits]), FORMATS[m.bits].bias + _LIFT[m.bits])
+    scale = power_of_two(m, pattern)
+    decay = m.fma(scale, s, scale)  # over share
+    # (1 + d)**2 = 1 + d*(2 + d) with fewer roundings
+    square = m.fma(decay, m.fma(decay, share * share, 2.0 * share), 1.0)
+    return decay / square * (times * share)
 
 
 def silu(m: Any, x: Any, beta: Any) -> Any:
     """X * sigmoid(beta * x), within 2 units in the last place."""
     if _is_one(beta):
-        closing = m.maximum(-abs(x), _SHUT[m.bits])
-        return _gated(m, x, closing, x >= 0.0, x > _NEAR, fall(m, closing))
+        bounded = _within(m, x)
+        # Multiplied last, so that only the result can be subnormal.
+        return m.where(x > _WIDE[m.bits], x, bounded / _opening(m, bounded) * _SHARE[m.bits])
     finite, right, exponent, low = _exponent(m, x, beta)
     right = right | (exponent == 0.0)
     near = right | (exponent > _NEAR)
@@ -134,16 +148,26 @@ def gelu_tanh(m: Any, x: Any) -> Any:
 
 
 def gelu_tanh_slope(m: Any, x: Any) -> Any:
-    """Its derivative."""
+    """Its derivative, within 4 units in the last place: the numerator is not rounded alone."""
     closing, anchor = m.maximum(-abs(x), -_NARROW[m.bits]), GELU_TANH[m.bits]
     power = fall(m, *gelu_exponent(m, closing), about=anchor.at)
-    root, (linear, cubic) = anchor.root, GELU_CUBIC
-    linear, linear_low = m.held(linear)
-    constant = root * root + linear_low / (3.0 * cubic)
-    # x*v' = linear*x + 3*cubic*x**3, less its value at the root, over the distance to it.
-    steepness = m.fma(3.0 * cubic, m.fma(closing, closing + root, constant), linear)
+    distance, steepness = closing - anchor.root, _gelu_steepness(m, closing, anchor.root)
     rest = m.fma(anchor.power, power.growth(m), anchor.lack)
-    return _gated_slope(m, x > 0.0, m.fma(closing - root, steepness, rest), anchor, power)
+    product = distance * steepness
+    numerator = product + rest
+    lost = m.fma(distance, steepness, -product) + (rest - (numerator - product))
+    lifted = _lifted(m, anchor, power)
+    decay = lifted * power.second
+    share = lifted / m.fma(decay, 2.0 + decay, 1.0)
+    shut = m.fma(numerator, share, lost * share) * power.second
+    return m.where(x > 0.0, 1.0 - shut, shut)
+
+
+def _gelu_steepness(m: Any, x: Any, root: float) -> Any:
+    """linear*x + 3*cubic*x**3, which is x*v', less its value at the root, over the distance."""
+    (linear, linear_low), cubic = m.held(GELU_CUBIC[0]), GELU_CUBIC[1]
+    constant = root * root + linear_low / (3.0 * cubic)
+    return m.fma(3.0 * cubic, m.fma(x, x, m.fma(x, root, constant)), linear)
 
 
 def mish(m: Any, x: Any) -> Any:
@@ -155,11 +179,12 @@ def mish(m: Any, x: Any) -> Any:
     right, bounded = x > _BESIDE, m.minimum(m.maximum(x, _SHUT[m.bits]), _OPEN[m.bits])
     power = fall(m, bounded)
     w = power.near_one(m)
-    above = m.fma(w, w, 2.0 * w)
+    above = m.fma(w, w, w + w)
     share = m.where(right, above - 2.0, m.fma(w, w, w)) / (above + 2.0)
     gate = m.where(right, share, m.fma(-share, 1.0 + power.s, power.s))
-    result = m.fma(bounded, gate, bounded)
-    return m.where(x <= _OPEN[m.bits], m.where(right, 0.5 * result, power.scaled(result)), x)
+    scale = m.where(right, 0.5 / power.second, power.first)
+    result = m.fma(bounded, gate, bounded) * scale * power.second
+    return m.where(x <= _OPEN[m.bits], result, x)
 
 
 def mish_slope(m: Any, x: Any) -> Any:
@@ -187,6 +212,23 @@ def _mish_near_root(m: Any, x: Any, slope: Any) -> Any:
     distance = (x - MISH_ROOT[0]) - MISH_ROOT[1]
     near = distance * m.polynomial(distance, MISH_SERIES)
     return m.where(abs(distance) < MISH_REACH, near, slope)
+
+
+def _within(m: Any, x: Any) -> Any:
+    return m.minimum(m.maximum(x, _SHUT[m.bits]), _WIDE[m.bits])
+
+
+def _opening(m: Any, x: Any) -> Any:
+    """1 + exp(-x) = 1 + w*(1 + s), times a number that keeps it finite for all of ``_within``.
+
+    32 bits cannot hold 2**24 + 1, nor the sum of 1 and w from there on. In (w*(1 - c) + 1) +
+    w*(s + c) with a c of the last place of 1 nothing is lost at w = 2**24. A quarter of what is
+    lost at 2**25 is put back by a c that is a sixteenth larger.
+    """
+    form, share = FORMATS[m.bits], _SHARE[m.bits]
+    s, pattern = parts(m, -x, form.bias - _LIFT[m.bits])
+    w, c = power_of_two(m, pattern), 2.0**-form.mantissa
+    return m.fma(w, s + 1.0625 * c, m.fma(w, 1.0 - c, share))
 
 
 def _is_one(beta: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from relucid.kernels.mathematics.exponential import parts
+from relucid.kernels.mathematics.exponential import near_parts, parts
 from relucid.kernels.mathematics.formats import FORMATS, balanced, copy_sign, power_of_two
 
 # (x - tanh(x))/x**3 in powers of x**2 for abs(x) <= 1; relative error 2**-25.0.
@@ -12,6 +12,9 @@ _RESIDUAL = (
     0.3333333432674408, -0.13333413004875183, 0.0539785660803318, -0.021915407851338387,
     0.008932591415941715, -0.0035392262507230043, 0.0011584337335079908, -0.00020833341113757342,
 )  # fmt: skip
+
+_JOINT = 0.95
+"""x - tanh(x) is taken from its series below."""
 
 _FLAT = {32: 9.1, 64: 20.0}
 """tanh rounds to 1 from here on."""
@@ -22,25 +25,36 @@ def tanh(m: Any, x: Any) -> Any:
 
     Error below 1.9 units in the last place.
     """
-    scale, s = _power(m, abs(x))
+    exponent = m.maximum(-abs(x), -_FLAT[m.bits]) * 2.0
+    s, pattern = near_parts(m, exponent, FORMATS[m.bits].bias)
+    scale = power_of_two(m, pattern)
     size = m.fma(-scale, s, 1.0 - scale) / m.fma(scale, s, 1.0 + scale)
     return copy_sign(m, size, x)
 
 
-def gap(m: Any, size: Any) -> Any:
-    """(1 - tanh(size))/2 = exp(-2*size) / (1 + exp(-2*size))."""
+def tanh_residual(m: Any, x: Any) -> Any:
+    """X - tanh(x) in 32 bits, within 1.9 units in the last place."""
+    size = m.abs(x)
+    far = m.fma(2.0, _gap(m, size), size - 1.0)
+    return m.where(size < _JOINT, _cubic(m, x), copy_sign(m, far, x))
+
+
+def _cubic(m: Any, x: Any) -> Any:
+    """X - tanh(x) from its series, for abs(x) < 1; what rounding took from x**3 is carried."""
+    square = x * x
+    cube = x * square
+    lost = m.fma(x, m.fma(x, x, -square), m.fma(x, square, -cube))
+    third, *further = _RESIDUAL
+    bend = square * balanced(m, square, further)
+    return m.fma(cube, third, m.fma(cube, bend, lost * third))
+
+
+def _gap(m: Any, size: Any) -> Any:
+    """(1 - tanh(size))/2 = d/(1 + d) for d = exp(-2*size), as d less d**2/(1 + d)."""
     scale, s = _power(m, size)
     decay = m.fma(scale, s, scale)
-    return decay / (1.0 + decay)
-
-
-def tanh_residual(m: Any, x: Any) -> Any:
-    """X - tanh(x) in 32 bits, within 2.2 units in the last place."""
-    size = m.abs(x)
-    square = m.minimum(x * x, 1.0)
-    near = x * (square * balanced(m, square, _RESIDUAL))
-    far = (size - 1.0) + 2.0 * gap(m, size)
-    return m.where(size < 1.0, near, copy_sign(m, far, x))
+    lost = m.fma(scale, s, scale - decay)
+    return decay + m.fma(-decay, decay / (1.0 + decay), lost)
 
 
 def _power(m: Any, size: Any) -> tuple[Any, Any]:

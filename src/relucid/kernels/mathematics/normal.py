@@ -6,13 +6,14 @@ from typing import Any
 
 from relucid.kernels.mathematics.exponential import fading_parts
 
-# With t >= 0 and w = 4/(t + 4): (exp(-t**2/2)/Phi(-t) - 2)/t in powers of w - 3/4; relative
-# error 2**-26.1.
-_STEEPNESS = (
-    1.8804417848587036, -1.1442006826400757, -0.1480167806148529, 0.6761358380317688,
-    0.19094349443912506, -0.6966511607170105, -0.21561259031295776, 0.8271284103393555,
-    0.295428067445755, -0.8805128335952759, -0.6483493447303772,
+# With t >= 0 and w = 1/(t + 3): (exp(-t**2/2)/Phi(-t) - 2)/t - 2 in powers of w - 3/16; error,
+# times t, relative to exp(-t**2/2)/Phi(-t): 2**-25.6.
+_BEND = (
+    0.012793632224202156, -3.0708842277526855, -0.3235856592655182, 14.139451026916504,
+    0.30484482645988464, -121.66352844238281, 55.324249267578125, 1135.3521728515625,
+    -856.5138549804688, -7484.38427734375,
 )  # fmt: skip
+_SHIFT, _CENTRE = 3.0, 0.1875
 
 # (Phi(-t) - t*phi(t)) / exp(-t**2/2) / (root - t) in powers of w; relative error 2**-26.0.
 _SLOPE = (
@@ -27,19 +28,30 @@ _REACH = 15.0
 
 
 def normal_below(m: Any, x: Any) -> Any:
-    """abs(x) * Phi(-abs(x)).
+    """abs(x) * Phi(-abs(x)), within 2 units in the last place.
 
-    As t*exp(-t**2/2) / (2 + t*h(t)). Roundings are carried along, since four of them in a product
-    may add up to 4 units in the last place.
+    As t*exp(-t**2/2) / (2 + 2*t + t*g(t)), of which t*g(t) is a fifth at most. Other roundings are
+    carried along, since four of them in a product may add up to 4 units. The long polynomial comes
+    first: 22 cycles for 16 numbers on a Zen 5 core, against 25 after the exponential.
     """
     t = m.minimum(abs(x), _REACH)
-    h = m.polynomial(4.0 / (t + 4.0) - 0.75, _STEEPNESS)
-    base = m.fma(t, h, 2.0)
-    base_lost = m.fma(t, h, 2.0 - base)
+    base, base_lost = _steepness(m, t)
     inverse = 1.0 / base
-    share = t * inverse
-    lost = m.fma(-share, base_lost, m.fma(-share, base, t)) * inverse
-    return _decayed(m, t, share, lost)
+    s, scale, unlift = _decay(m, t)
+    lifted = t * scale
+    share = lifted * inverse
+    lost = m.fma(-share, base_lost, m.fma(-share, base, lifted)) * inverse
+    return (share + m.fma(share, s, lost * (1.0 + s))) * unlift
+
+
+def _steepness(m: Any, t: Any) -> tuple[Any, Any]:
+    """exp(-t**2/2) / Phi(-t), and what rounding took from it."""
+    bend = m.polynomial(1.0 / (t + _SHIFT) - _CENTRE, _BEND)
+    double = t + t
+    line = double + 2.0
+    line_lost = double - (line - 2.0)
+    base = m.fma(t, bend, line)
+    return base, m.fma(t, bend, line - base) + line_lost
 
 
 def normal_slope(m: Any, x: Any) -> Any:
@@ -47,16 +59,17 @@ def normal_slope(m: Any, x: Any) -> Any:
     t = m.minimum(abs(x), _REACH)
     distance = (_ROOT[0] - t) + _ROOT[1]
     slope = m.polynomial(4.0 / (t + 4.0), _SLOPE)
+    s, scale, unlift = _decay(m, t)
     product = distance * slope
-    return _decayed(m, t, product, m.fma(distance, slope, -product))
+    lost = m.fma(distance, slope, -product)
+    return (product + m.fma(product, s, lost)) * scale * unlift
 
 
-def _decayed(m: Any, t: Any, factor: Any, lost: Any) -> Any:
-    """(factor + lost) * exp(-t**2/2), rounded once but for the parts that are small."""
+def _decay(m: Any, t: Any) -> tuple[Any, Any, float]:
+    """exp(-t**2/2) as (1 + s) * scale * unlift."""
     half = t * -0.5
     exponent = half * t
-    s, scale, unlift = fading_parts(m, exponent, m.fma(half, t, -exponent))
-    return (factor + m.fma(factor, s, lost)) * scale * unlift
+    return fading_parts(m, exponent, m.fma(half, t, -exponent))
 
 
 GELU_CUBIC = (1.5957691216057308, 0.07135481627260025)

@@ -1,4 +1,4 @@
-"""arctan and hypot."""
+"""arctan, hypot, and what the longest side of a triangle has above another."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from relucid.kernels.mathematics.formats import FORMATS, balanced, copy_sign
+from relucid.kernels.program import Value
 
 # (arctan(x)/x - 1)/x**2 in powers of x**2 for abs(x) <= 1; errors relative to arctan: 2**-26.3
 # and 2**-55.3.
@@ -30,6 +31,9 @@ _HALF_PI = {
     64: (1.5707963267948966, 6.123233995736766e-17),
 }
 
+_FAR = 2.0**30
+"""The smaller side is lost in the longer one that is so many times as long."""
+
 
 def arctan(m: Any, x: Any) -> Any:
     """Above 1 by way of 1/x; error below 1.5 units in the last place."""
@@ -44,6 +48,8 @@ def arctan(m: Any, x: Any) -> Any:
 
 def hypot(m: Any, a: Any, b: Any) -> Any:
     """sqrt(a**2 + b**2) without overflow or underflow on the way; error below 1.5 units."""
+    if not isinstance(b, Value) and 1.0 / _FAR < b < _FAR:
+        return _hypot_with(m, a, b)
     form = FORMATS[m.bits]
     a, b = abs(a), abs(b)
     big, small = m.maximum(a, b), m.minimum(a, b)
@@ -54,3 +60,31 @@ def hypot(m: Any, a: Any, b: Any) -> Any:
     inverse = m.from_bits((2 * form.bias << form.mantissa) - exponent)
     p, q = big * inverse, small * inverse
     return m.where(big < math.inf, m.sqrt(m.fma(p, p, q * q)) * scale, math.inf)
+
+
+def _hypot_with(m: Any, a: Any, b: float) -> Any:
+    """The same for a constant b > 0, brought to between 1 and 2 by a power of two."""
+    exponent = math.frexp(b)[1] - 1
+    scale, b = 2.0**exponent, math.ldexp(b, -exponent)
+    size = abs(a)
+    p = size * (1.0 / scale)
+    bounded = m.minimum(p, _FAR)
+    return m.where(p < _FAR, m.sqrt(m.fma(bounded, bounded, b * b)) * scale, size)
+
+
+def excess(m: Any, x: Any, b: float, root: Any) -> Any:
+    """(root - abs(x)) / 2 for root = sqrt(x**2 + b), within 1.5 units in the last place.
+
+    As y = b/4 / ((root + abs(x)) / 2), and a step of Newton's method towards y*(y + abs(x)) = b/4:
+    it leaves little of the errors of the root, the sum and the quotient.
+    """
+    size, product = abs(x), 0.25 * b
+    y = product / (0.5 * root + 0.5 * size)
+    finite = m.where(y > 0.0, size, 0.0)
+    high, rest = m.held(product)
+    lack = m.fma(y, y, m.fma(y, finite, -high)) - rest
+    # The step is lack/(2*y + abs(x)). With z = 4*y**2/b that is 4*lack*y/b / (1 + z), and 0 <= z
+    # <= 1: half a unit in the last place that y is off needs no more than 1 - z/2 for 1/(1 + z).
+    inverse, _ = m.held(1.0 / product)
+    z = y * y * inverse
+    return m.fma(-y, lack * inverse * m.fma(z, -0.5, 1.0), y)
