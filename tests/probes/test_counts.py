@@ -1,13 +1,19 @@
 """Every count is compared with the same count made by hand on captured tensors."""
 
+import pkgutil
+import sys
+import types
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from relucid.functions import get
-from relucid.probes import watch
+from relucid.probes import counters, watch
 from relucid.probes.flat import NEARLY_FLAT
+from relucid.probes.sums import Sum
+from relucid.records import Checkup, from_json, to_json
 from support.calling import ConvNet, Mlp, Residual
 
 
@@ -101,13 +107,48 @@ def test_counts_in_other_types(dtype):
     check(record, tap, 1, "relu")
 
 
-def test_large_tensors_are_counted_in_chunks_without_loss():
-    """Over 131,072 elements, and channels_last memory."""
+def test_all_of_a_large_tensor_is_counted_on_request():
     for memory in (torch.contiguous_format, torch.channels_last):
         tap = Tap(nn.ReLU())
-        with watch(tap) as probe:
+        with watch(tap, values=None) as probe:
             tap(torch.randn(40, 9, 31, 31).contiguous(memory_format=memory))
         check(probe.records().sites[0], tap, 1, "relu", tolerance=1e-5)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_part_of_a_call_is_read_each_place_in_its_turn(shape):
+    """z, h and the gradient of the same samples; after enough passes, of every sample."""
+    size, axis = SHAPES[shape]
+    tap, each = Tap(nn.ReLU()), torch.Size(size).numel() // size[0]
+    z = torch.randn(size, requires_grad=True)
+    passes = -(-size[0] // 2)
+    with watch(tap, values=2 * each) as probe:
+        for place in range(passes):
+            (tap(z) * torch.arange(size[0]).reshape(-1, *(1,) * (len(size) - 1))).sum().backward()
+            read = probe.records().sites[0]
+            assert read.samples == 2 * (place + 1)
+    places = [min(2 * turn, size[0] - 2) + one for turn in range(passes) for one in (0, 1)]
+    assert set(places) == set(range(size[0]))
+    parts = Tap(nn.ReLU())
+    parts(z.detach()[places])
+    check(read, parts, axis, "relu")
+    weights = torch.tensor(places, dtype=torch.float64)
+    gradient = (parts.z[0] > 0).double() * weights.reshape(-1, *(1,) * (len(size) - 1))
+    np.testing.assert_allclose(read.gradient.absolute, by_unit([gradient], axis).sum(1))
+
+
+def test_a_part_of_a_sequence_whose_batch_is_the_second_axis():
+    class Turned(nn.Module):
+        def forward(self, x):
+            return torch.relu(x.transpose(0, 1))
+
+    x = torch.randn(8, 5, 3)
+    with watch(model := Turned(), values=30) as probe:
+        for _ in range(4):
+            model(x)
+    record = probe.records().sites[0]
+    assert (record.samples, record.elements) == (8, 40)
+    np.testing.assert_array_equal(record.fired, (x > 0).sum((0, 1)).numpy())
 
 
 def test_a_mean_far_from_zero_costs_no_digits():
@@ -257,3 +298,39 @@ def test_counts_under_autocast_and_inference_mode():
     assert record.samples == 48
     z = model.first(x).detach()
     assert abs(record.fired - 3 * (z > 0).sum(0).numpy()).max() <= 1
+
+
+def test_a_further_quantity_is_one_file(monkeypatch):
+    """Found by itself, summed with the others in one pass, kept in ``more``, and in JSON too."""
+
+    class Loud:
+        """Elements with abs(z) of 2 or more."""
+
+        of_z = (ABOVE_TWO := Sum(lambda m, z, limit: m.where(abs(z) >= limit, 1.0, 0.0), 2.0),)
+        of_h = ()
+
+        def __init__(self, activation):
+            assert activation.name == "relu"
+
+        def fields(self, z, h):
+            return {"loud": z[self.ABOVE_TWO]}
+
+    file = types.ModuleType("relucid.probes.counters.loud")
+    file.Loud, Loud.__module__ = Loud, file.__name__
+    monkeypatch.setitem(sys.modules, file.__name__, file)
+    found = [*pkgutil.iter_modules(counters.__path__), types.SimpleNamespace(name="loud")]
+    monkeypatch.setattr(pkgutil, "iter_modules", lambda path: found)
+    counters.counters.cache_clear()
+    try:
+        z = 3 * torch.randn(50, 4)
+        with watch(model := nn.ReLU()) as probe:
+            model(z)
+    finally:
+        counters.counters.cache_clear()
+    record = probe.records().sites[0]
+    np.testing.assert_array_equal(record.more["loud"], (z.abs() >= 2).sum(0).numpy())
+    checkup = Checkup("", "", probe.records(), ())
+    (again,) = from_json(to_json([checkup]))
+    np.testing.assert_array_equal(
+        again.observation.sites[0].more["loud"], (z.abs() >= 2).sum(0).numpy()
+    )

@@ -39,6 +39,19 @@ class Arrangement:
             return moved.reshape(_units_last(moved)), 2
         return values.reshape(*values.shape[:2], math.prod(values.shape[2:])), 1
 
+    def part(self, values: Tensor, most: int | None, turn: int, flat: bool) -> Part:
+        """Choose the samples of a call that are read: all, or as many as ``most`` values make.
+
+        In turn ``turn`` those follow on the ones before, so that all places of a batch have theirs.
+        """
+        batch_axis = 1 if self.swapped else 0
+        samples = values.shape[batch_axis] // self.group if self.batched and values.ndim else 1
+        if most is None or values.numel() <= most or samples <= 1:
+            return Part(self, flat, batch_axis)
+        count = max(most * samples // values.numel(), 1)
+        start = min(turn * count % samples, samples - count)
+        return Part(self, flat, batch_axis, start * self.group, count * self.group)
+
     def sample_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of one sample."""
         if not self.batched:
@@ -46,6 +59,41 @@ class Arrangement:
         if self.swapped:
             return (shape[0], *shape[2:])
         return shape[1:] if self.group == 1 else (self.group, *shape[1:])
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which of a call's values are read, of z, h and the gradient alike: those of some samples."""
+
+    arrangement: Arrangement
+    flat: bool
+    """Whether all values are read as those of one unit."""
+    axis: int
+    """That of the samples."""
+    start: int = 0
+    length: int | None = None
+    """Rows along ``axis`` from ``start`` on; None for all."""
+
+    @property
+    def group(self) -> int:
+        """Neighbours along the first axis that belong to one sample."""
+        return 1 if self.flat else self.arrangement.group
+
+    def of(self, values: Tensor) -> Tensor:
+        """Return a view of these values."""
+        whole = self.length is None or values.shape[self.axis] < self.start + self.length
+        return values if whole else values.narrow(self.axis, self.start, self.length or 0)
+
+    def samples(self, values: Tensor) -> int:
+        """How many samples they are."""
+        if not (self.arrangement.batched and values.ndim):
+            return 1
+        return self.of(values).shape[self.axis] // self.arrangement.group
+
+    def three_axes(self, values: Tensor) -> tuple[Tensor, int]:
+        """Return a view of these values (a copy where no view exists), and the units' axis."""
+        values = self.of(values)
+        return (values.reshape(1, 1, -1), 1) if self.flat else self.arrangement.three_axes(values)
 
 
 def arrange(shape: tuple[int, ...], origin: Origin | None, batch: int | None) -> Arrangement:

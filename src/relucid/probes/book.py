@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from relucid.probes.arrange import Arrangement, arrange
+from relucid.probes.arrange import Arrangement, Part, arrange
 from relucid.probes.counted import CountedSite, Where
 from relucid.probes.gradients import GradientHook, GradientHooks
 from relucid.probes.layers import Origin
@@ -28,15 +28,15 @@ WITHOUT_GRADIENT = (
 class Opened:
     """A site that was entered: z has been counted, h is still to come."""
 
-    def __init__(self, site: CountedSite, arrangement: Arrangement, base: str, new: bool) -> None:
-        self.site, self.arrangement = site, arrangement
+    def __init__(self, site: CountedSite, part: Part, base: str, new: bool) -> None:
+        self.site, self.part = site, part
         self.base, self.new = base, new
         self.hook: GradientHook | None = None
 
     def close(self, h: Any) -> None:
         """Count h."""
         if uncountable(h) is None:
-            self.site.after(h, self.arrangement)
+            self.site.after(h, self.part)
 
     def withdraw(self) -> None:
         """Take the gradient's hook off again."""
@@ -47,11 +47,12 @@ class Opened:
 class Book:
     """Names sites in the order of their first call and keeps their counts."""
 
-    def __init__(self, gradients: bool) -> None:
+    def __init__(self, gradients: bool, values: int | None) -> None:
         self._sites: dict[tuple[Any, ...], CountedSite] = {}
         self._names: set[str] = set()
         self._calls: Counter[str] = Counter()
         self._gradients = gradients
+        self._values, self._turn = values, -1
         self.hooks = GradientHooks()
         self._missed: dict[str, str] = {}
         self._without_gradient: set[str] = set()
@@ -63,6 +64,7 @@ class Book:
         self._calls.clear()
         self.hooks.prune()
         self.batch, self.expects_gradients = batch, expects_gradients
+        self._turn += 1
 
     def open(
         self,
@@ -94,11 +96,12 @@ class Book:
             source = None if kind == "module" else users_line()
             where = Where(self._name(base, index), kind, module, source)
             site = self._sites[key] = CountedSite(where, call, arrangement)
-        site.before(call.z, arrangement, origin)
-        opened = Opened(site, arrangement, base, new)
+        part = arrangement.part(call.z, self._values, self._turn, flat=not call.elementwise)
+        site.before(call.z, part, origin)
+        opened = Opened(site, part, base, new)
         opened.hook = hook or self.hook(call.z)
         if opened.hook is not None:
-            opened.hook.aim(site.gradient, arrangement)
+            opened.hook.aim(site.gradient, part)
         elif self._gradients and self.expects_gradients:
             self._without_gradient.add(site.name)
         return opened

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import chain
 from typing import Any, Literal
 
 from torch import Tensor
 
-from relucid.functions import Activation
-from relucid.probes.arrange import Arrangement
-from relucid.probes.counters import (
-    Firing,
-    Gradient,
-    HistogramCounter,
-    Kinks,
-    Moments,
-    Nonfinite,
-    Outputs,
-    Saturation,
-)
+from relucid.probes.arrange import Arrangement, Part
+from relucid.probes.counters import counters
+from relucid.probes.counters.gradient import Gradient
+from relucid.probes.counters.histogram import HistogramCounter
+from relucid.probes.counters.nonfinite import NONFINITE
+from relucid.probes.counters.totals import Totals
 from relucid.probes.layers import Origin
 from relucid.probes.recognise import Call, frozen
-from relucid.probes.rows import Wanted, read_rows
+from relucid.probes.sums import Sum, unmasked
 from relucid.probes.tensors import plain
 from relucid.records import Site, SiteRecord
+
+_UNMASKED = Sum(unmasked)
+_FIELDS = frozenset(field.name for field in fields(SiteRecord))
 
 
 @dataclass(frozen=True)
@@ -48,20 +45,19 @@ class CountedSite:
         self._units = view.shape[axis] if self._elementwise else 0
         self._shape, self._unit_axis = arrangement.sample_shape(shape), arrangement.unit_axis
         self._dtype = str(call.z.dtype).removeprefix("torch.")
-        self._samples = self._elements = 0
+        self._samples = 0
         self._origin: Origin | None = None
         activation = None if call.activation is None else frozen(call.activation)
-        self._build(activation)
-
-    def _build(self, activation: Activation | None) -> None:
-        self._moments = Moments()
-        self._of_z = (Firing(), Saturation(activation), Kinks(activation), self._moments)
-        compared = (counter.comparisons for counter in self._of_z[:3])
-        self._comparisons = tuple(dict.fromkeys(chain.from_iterable(compared)))
-        self._outputs = Outputs(activation)
-        self._histogram = HistogramCounter(activation)
-        self._nonfinite_in, self._nonfinite_out = Nonfinite(), Nonfinite()
+        self._counters = [kind(activation) for kind in counters()]
+        of_z = chain.from_iterable(counter.of_z for counter in self._counters)
+        of_h = chain.from_iterable(counter.of_h for counter in self._counters)
+        self.z, self.h = Totals(self._units, of_z), Totals(self._units, of_h)
         self.gradient = Gradient(self._units)
+        self._histogram = HistogramCounter(activation)
+        # Of a function of vectors nothing else is counted.
+        self._read = (self.z, self.h)
+        if not self._elementwise:
+            self._read = (Totals(1, (_UNMASKED,)), Totals(1, (_UNMASKED,)))
 
     @property
     def name(self) -> str:
@@ -73,61 +69,48 @@ class CountedSite:
         """Path of the module that makes the call."""
         return self._where.module
 
-    def before(self, z: Tensor, arrangement: Arrangement, origin: Origin | None) -> None:
+    def before(self, z: Tensor, part: Part, origin: Origin | None) -> None:
         """Count z, which the call may overwrite."""
         self._origin = origin
         z = plain(z)
-        if not self._elementwise:
-            self._samples += z.shape[0] // arrangement.group if z.ndim else 1
-            self._elements += z.numel()
-            self._nonfinite_in.count_vectors(z)
-            return
-        view, axis = arrangement.three_axes(z)
-        centre = self._moments.centre(view, axis)
-        wanted = Wanted(self._comparisons, centre, squares=True)
-        rows = read_rows(view, axis, arrangement.group, wanted)
-        self._samples += rows.samples
-        self._elements += rows.elements
-        self._nonfinite_in.count(rows)
-        for counter in self._of_z:
-            counter.count(rows)
-        self._outputs.count_input(rows)
-        if z.numel():
-            self._histogram.count(z)
+        self._samples += part.samples(z)
+        self._read[0].read(z, part)
+        if self._elementwise and z.numel():
+            self._histogram.count(part.of(z))
 
-    def after(self, h: Tensor, arrangement: Arrangement) -> None:
+    def after(self, h: Tensor, part: Part) -> None:
         """Count h, the call's result."""
-        h = plain(h)
-        if not self._elementwise:
-            self._nonfinite_out.count_vectors(h)
-            return
-        view, axis = arrangement.three_axes(h)
-        rows = read_rows(view, axis, arrangement.group, self._outputs.wanted)
-        self._nonfinite_out.count(rows)
-        self._outputs.count(rows)
+        self._read[1].read(plain(h), part)
 
     def nonfinite(self) -> int:
         """Read how many non-finite values were seen so far."""
         gradient = self.gradient.record()
-        seen = self._nonfinite_in.total() + self._nonfinite_out.total()
-        return seen + (0 if gradient is None else gradient.nonfinite)
+        return sum(self._nonfinite()) + (0 if gradient is None else gradient.nonfinite)
+
+    def _nonfinite(self) -> tuple[int, int]:
+        one = NONFINITE if self._elementwise else _UNMASKED
+        z, h = (int(totals.counts(one).sum()) for totals in self._read)
+        return z, h
 
     def record(self, order: int) -> SiteRecord:
         """Read all counts."""
-        fields: dict[str, Any] = {}
-        for counter in (*self._of_z, self._outputs):
-            fields |= counter.fields(self._units)
+        nonfinite_in, nonfinite_out = self._nonfinite()
+        found: dict[str, Any] = {}
+        for counter in self._counters:
+            found |= counter.fields(self.z, self.h)
+        known = {name: found.pop(name) for name in _FIELDS & found.keys()}
         return SiteRecord(
             site=self._site(order),
             samples=self._samples,
-            elements=self._elements,
-            nonfinite_in=self._nonfinite_in.total(),
-            nonfinite_out=self._nonfinite_out.total(),
+            elements=self._read[0].elements,
+            nonfinite_in=nonfinite_in,
+            nonfinite_out=nonfinite_out,
             dtype=self._dtype,
             histogram=self._histogram.record(),
             layer=self._layer(),
             gradient=self.gradient.record(),
-            **fields,
+            more=found,
+            **known,
         )
 
     def _site(self, order: int) -> Site:

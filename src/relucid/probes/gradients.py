@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
-from relucid.probes.arrange import Arrangement
-from relucid.probes.counters import Gradient
+from relucid.probes.arrange import Part
+from relucid.probes.counters.gradient import Gradient
 from relucid.probes.tensors import plain, uncountable
 
 
@@ -15,12 +15,13 @@ class GradientHook:
 
     def __init__(self, z: Tensor, scale: float) -> None:
         self._scale = scale
-        self._target: tuple[Gradient, Arrangement] | None = None
+        self._target: tuple[Gradient, Part] | None = None
+        self._once = z.is_leaf  # it outlives the pass, and would call for those that follow too
         self._handle: RemovableHandle = z.register_hook(self._count)
 
-    def aim(self, counter: Gradient, arrangement: Arrangement) -> None:
+    def aim(self, counter: Gradient, part: Part) -> None:
         """Count the gradient that will reach z."""
-        self._target = counter, arrangement
+        self._target = counter, part
 
     def remove(self) -> None:
         """Take the hook off."""
@@ -33,8 +34,10 @@ class GradientHook:
 
     def _count(self, gradient: Tensor) -> None:
         if self._target is not None and uncountable(gradient) is None:
-            counter, arrangement = self._target
-            counter.count(plain(gradient), arrangement, self._scale)
+            counter, part = self._target
+            counter.count(plain(gradient), part, self._scale)
+        if self._once:
+            self.remove()
 
 
 class GradientHooks:

@@ -22,8 +22,18 @@ from relucid.probes.recognise import is_activation_module
 from relucid.probes.walk import Paths
 from relucid.records import Birth, Observation, Unobserved
 
+VALUES = 1 << 16
+"""How many values of a call are read unless it is said: reading them takes 0.02 ms on a core."""
 
-def watch(model: nn.Module, every: int = 1, *, gradients: bool = True, scaler: Any = None) -> Probe:
+
+def watch(
+    model: nn.Module,
+    every: int = 1,
+    *,
+    gradients: bool = True,
+    scaler: Any = None,
+    values: int | None = VALUES,
+) -> Probe:
     """Count on every activation of a model, unmodified, while it is used as usual.
 
     ``with relucid.watch(model, every=10) as probe: train()``, or ``start`` and ``remove``. Of
@@ -36,24 +46,35 @@ def watch(model: nn.Module, every: int = 1, *, gradients: bool = True, scaler: A
     reaches it. ``scaler`` is the ``torch.amp.GradScaler`` in use, if any: its factor is divided
     out.
 
+    Of each call about ``values`` values are read, all those of some samples, in each pass of the
+    next ones; None reads all. The samples of a site's record are those that were read.
+
     Raises :class:`~relucid.errors.ModelError` for anything but an ``nn.Module``, and
-    :class:`~relucid.errors.ParameterError` for an ``every`` that is no positive whole number.
+    :class:`~relucid.errors.ParameterError` for an ``every`` or ``values`` that is no positive
+    whole number.
     """
-    return Probe(model, every, gradients=gradients, scaler=scaler)
+    return Probe(model, every, gradients=gradients, scaler=scaler, values=values)
 
 
 class Probe:
     """A watch over one model. :func:`watch` makes it."""
 
     def __init__(
-        self, model: nn.Module, every: int = 1, *, gradients: bool = True, scaler: Any = None
+        self,
+        model: nn.Module,
+        every: int = 1,
+        *,
+        gradients: bool = True,
+        scaler: Any = None,
+        values: int | None = None,
     ) -> None:
         check_model(model)
-        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-            raise ParameterError(f"every must be a whole number of at least 1, not {every!r}")
+        _check_count("every", every)
+        if values is not None:
+            _check_count("values", values)
         self._model, self._every, self._scaler = model, every, scaler
         self._paths = Paths(model)
-        self._book = Book(gradients)
+        self._book = Book(gradients, values)
         self._finder = Finder(self._paths, self._book)
         self._passes = self._sampled = self._samples = 0
         self._modes: set[bool] = set()
@@ -269,6 +290,11 @@ def _no_longer_watched(module: nn.Module, args: tuple[Any, ...], kwargs: dict[st
 
 def _stand_in() -> Any:
     return _no_longer_watched
+
+
+def _check_count(name: str, number: Any) -> None:
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise ParameterError(f"{name} must be a whole number of at least 1, not {number!r}")
 
 
 def check_model(model: Any) -> None:

@@ -122,6 +122,8 @@ class SiteRecord:
     histogram: Histogram | None = None
     layer: Layer | None = None
     gradient: GradientRecord | None = None
+    more: dict[str, Reals] = field(default_factory=dict)
+    """What further counters count, by name, one entry a unit."""
 
     @property
     def fire_rate(self) -> Reals:

@@ -8,14 +8,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from relucid.functions import Activation, Elementwise
-from relucid.probes.counters.totals import Totals
-from relucid.probes.rows import wide
 from relucid.records import Histogram
 
 BINS = 64
 MARGIN = 0.1
 """How much wider than the first batch the range is, on each side, as a share of its width."""
-SAMPLE = 1 << 13
+SAMPLE = 1 << 12
 """At most about this many values of a call are sorted into bins: a picture needs no more, and
 binning is the dearest of all counts."""
 
@@ -27,7 +25,7 @@ class HistogramCounter:
         self._activation = activation
         self._width: Tensor | None = None
         self._first = torch.zeros(())
-        self._totals = Totals()
+        self._tally: Tensor | None = None
 
     def count(self, z: Tensor) -> None:
         """Count one call's z: all of it, or evenly spaced values of a large one."""
@@ -37,15 +35,16 @@ class HistogramCounter:
         width, first = self._width.to(values.device), self._first.to(values.device)
         place = values / width - first
         bins = place.floor().clamp(-1, BINS).nan_to_num(-2.0) + 2  # NaN, below, bins, above
-        self._totals.add("bins", _tally(bins.to(torch.int64), BINS + 3))
+        tally = _tally(bins.to(torch.int64), BINS + 3)
+        self._tally = tally if self._tally is None else tally + self._tally.to(tally.device)
 
     def record(self) -> Histogram | None:
         """Return the histogram, with the function's value at each edge."""
-        if self._width is None:
+        if self._width is None or self._tally is None:
             return None
         first, width = float(self._first), float(self._width)
         edges: NDArray[np.float64] = width * (first + np.arange(BINS + 1, dtype=np.float64))
-        counts = self._totals.counts("bins", BINS + 3)
+        counts = self._tally.cpu().numpy()
         below, above = int(counts[1]), int(counts[-1])
         return Histogram(edges, counts[2:-1].copy(), below, above, self._curve(edges))
 
@@ -69,7 +68,7 @@ def _sample(z: Tensor) -> Tensor:
     step = -(-flat.numel() // SAMPLE)
     step += step > 1 and step % 2 == 0  # odd: an even step would favour some channels
     values = flat[:: max(step, 1)]
-    return values.to(wide(values))
+    return values.to(torch.float32 if values.device.type == "mps" else torch.float64)
 
 
 def _tally(bins: Tensor, size: int) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Any
 
 from relucid.functions import Activation, Elementwise
 from relucid.probes.counters.totals import Totals
-from relucid.probes.rows import Comparison, Rows
+from relucid.probes.sums import Sum, equal
 
 
 class Kinks:
@@ -17,14 +17,9 @@ class Kinks:
 
     def __init__(self, activation: Activation | None) -> None:
         kinks = activation.kinks if isinstance(activation, Elementwise) else ()
-        self.comparisons: tuple[Comparison, ...] = tuple(("eq", kink.at) for kink in kinks)
-        self._totals = Totals()
+        self.of_z: tuple[Sum, ...] = tuple(Sum(equal, kink.at) for kink in kinks)
+        self.of_h: tuple[Sum, ...] = ()
 
-    def count(self, z: Rows) -> None:
-        """Count one call."""
-        for key in self.comparisons:
-            self._totals.add_rows("hits", z.counts[key].reshape(-1, 1))
-
-    def fields(self, units: int) -> dict[str, Any]:
+    def fields(self, z: Totals, h: Totals) -> dict[str, Any]:
         """Return the record's field."""
-        return {"kink_hits": self._totals.count("hits")}
+        return {"kink_hits": sum(int(z.counts(kink).sum()) for kink in self.of_z)}

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from relucid.functions import Activation
 from relucid.probes.counters.totals import Totals
-from relucid.probes.flat import flat_regions
-from relucid.probes.rows import Comparison, Rows
+from relucid.probes.flat import Region, flat_regions
+from relucid.probes.sums import Sum, above, missing, reached
+
+_NAN = Sum(missing)
 
 
 class Saturation:
@@ -23,25 +25,19 @@ class Saturation:
 
     def __init__(self, activation: Activation | None) -> None:
         self._regions = () if activation is None else flat_regions(activation)
-        lows: list[Comparison] = [("ge", low) for low, _ in self._regions if low != -math.inf]
-        highs: list[Comparison] = [("gt", high) for _, high in self._regions if high != math.inf]
-        self.comparisons: tuple[Comparison, ...] = (*lows, *highs)
-        self._totals = Totals()
+        lows = [Sum(reached, low) for low, _ in self._regions if low != -math.inf]
+        highs = [Sum(above, high) for _, high in self._regions if high != math.inf]
+        self.of_z: tuple[Sum, ...] = (_NAN, *lows, *highs)
+        self.of_h: tuple[Sum, ...] = ()
 
-    def count(self, z: Rows) -> None:
-        """Count one call."""
-        for low, high in self._regions:
-            self._totals.add_rows("saturated", _inside(z, low, high))
-
-    def fields(self, units: int) -> dict[str, Any]:
+    def fields(self, z: Totals, h: Totals) -> dict[str, Any]:
         """Return the record's fields."""
-        return {"saturated": self._totals.counts("saturated", units)}
+        inside = (_inside(z, region) for region in self._regions)
+        return {"saturated": sum(inside, np.zeros(z.units, np.int64))}
 
 
-def _inside(z: Rows, low: float, high: float) -> Tensor:
-    """Count low <= z <= high: (samples, units)."""
-    reached = z.numbers if low == -math.inf else z.counts["ge", low]
-    inside = reached if high == math.inf else reached - z.counts["gt", high]
-    if isinstance(inside, Tensor):
-        return inside
-    return torch.full((z.samples, z.units), inside, device=z.sums.device)
+def _inside(z: Totals, region: Region) -> NDArray[np.int64]:
+    """Count low <= z <= high."""
+    low, high = region
+    from_low = z.elements - z.counts(_NAN) if low == -math.inf else z.counts(Sum(reached, low))
+    return from_low if high == math.inf else from_low - z.counts(Sum(above, high))

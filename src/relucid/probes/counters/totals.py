@@ -2,47 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from relucid.probes.rows import wide
+from relucid.probes.arrange import Part
+from relucid.probes.sums import Added, Sum, as_array, read
 
 
 class Totals:
-    """Named sums in int64 or float64, kept where the first summand was.
+    """Sums over the values of each unit, added up over the calls of a site.
 
-    They are never changed in place: a pass under ``torch.inference_mode`` makes tensors that
-    may not be.
+    ``totals[sum]`` has one entry a unit, float64, and ``totals.counts(sum)`` the same in int64.
+    They are never changed in place: a pass under ``torch.inference_mode`` makes tensors that may
+    not be.
     """
 
-    def __init__(self) -> None:
-        self._held: dict[str, Tensor] = {}
+    def __init__(self, units: int, wanted: Iterable[Sum]) -> None:
+        self.units = units
+        self.wanted = tuple(dict.fromkeys(wanted))
+        self.elements = 0
+        """Values that each unit has seen."""
+        self._held: Added | None = None
 
-    def add_rows(self, name: str, rows: Tensor) -> None:
-        """Add counts of shape (samples, units), which may be written as reals."""
-        self._add(name, rows.to(wide(rows)).sum(0).long())
+    def read(self, values: Tensor, part: Part, factors: NDArray[np.float64] | None = None) -> None:
+        """Add what a call's values add, times ``factors``, one for each of ``wanted``."""
+        view, unit_axis = part.three_axes(values)
+        added = read(view, unit_axis, part.group, self.wanted)
+        if factors is not None:
+            added = added * _like(added, factors)
+        self.elements += view.shape[0] * view.shape[3 - unit_axis]
+        self._held = added if self._held is None else added + _like(added, self._held)
 
-    def add(self, name: str, amount: Tensor) -> None:
-        """Add a tensor of counts (any integer type) or of reals."""
-        self._add(name, amount.to(wide(amount)))
+    def __getitem__(self, one: Sum) -> NDArray[np.float64]:
+        if self._held is None:
+            return np.zeros(self.units)
+        totals: NDArray[np.float64] = as_array(self._held)[self.wanted.index(one)]
+        return totals
 
-    def counts(self, name: str, size: int) -> NDArray[np.int64]:
-        """Read int64 counts; zeros where nothing was added."""
-        held = self._held.get(name)
-        return np.zeros(size, np.int64) if held is None else held.reshape(-1).cpu().numpy()
+    def counts(self, one: Sum) -> NDArray[np.int64]:
+        """Read a sum of zeros and ones."""
+        return self[one].astype(np.int64)
 
-    def reals(self, name: str, size: int) -> NDArray[np.float64]:
-        """Read float64 sums; zeros where nothing was added."""
-        held = self._held.get(name)
-        if held is None:
-            return np.zeros(size)
-        return held.reshape(-1).cpu().double().numpy()
 
-    def count(self, name: str) -> int:
-        """Read one count."""
-        return int(self.counts(name, 1)[0])
-
-    def _add(self, name: str, amount: Tensor) -> None:
-        held = self._held.get(name)
-        self._held[name] = amount if held is None else held + amount.to(held.device)
+def _like(added: Added, other: Added) -> Any:
+    """Return ``other`` where ``added`` is: in NumPy, or on its device."""
+    if not isinstance(added, Tensor):
+        return as_array(other)
+    return other.to(added) if isinstance(other, Tensor) else added.new_tensor(other)
