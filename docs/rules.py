@@ -17,7 +17,8 @@ This page is generated: `python docs/rules.py` writes it from the docstrings of
 Each rule looks at every activation, or at the network as a whole, and says one of five things:
 **ill** (it harms the network), **tip** (it could be better), **unobserved**, **well**, or
 **not applicable** with the reason. Every limit can be overridden by its name:
-`relucid.checkup(model, data, thresholds={"dead_units.share": 0.2})`.
+`relucid.checkup(model, data, thresholds={"dead_units.share": 0.2})`, or
+`relucid checkup mine:subject --threshold dead_units.share=0.2`.
 """
 
 

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 
 import relucid
 from relucid.demo import HEALTHY, SICK, accuracy, load_digits, train
-from relucid.errors import DataError, LossError, ModelError, OutputError
+from relucid.errors import DataError, LossError, ModelError, OutputError, RuleError
 from relucid.records import Severity
 
 DIGITS = load_digits()
@@ -105,3 +105,26 @@ def test_batches_limits_what_is_run() -> None:
 def test_bad_input_says_what_to_do(model, data, loss, error, says) -> None:
     with pytest.raises(error, match=says):
         relucid.checkup(model, data, loss)
+
+
+def test_a_watch_over_training_is_diagnosed_and_reported(tmp_path: Path) -> None:
+    """Units that die in training are found though none is dead over the whole watch."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 2))
+    with relucid.watch(model) as probe:
+        for step in range(40):
+            if step == 10:
+                nn.init.constant_(model[0].bias, -1e3)
+            model(torch.randn(50, 4)).sum().backward()
+    health = relucid.Health.of(probe.records(), title="In training", story="With a blow.")
+    (found,) = [f for f in health.findings if f.severity is Severity.ILL]
+    assert (found.rule, found.site, found.units) == ("dying", "1", tuple(range(64)))
+    assert found.n == 700  # the last third of 40 passes, in whole ones: 14 of 50 samples
+    assert health.checkups[0].title == "In training"
+    assert relucid.Health.from_json(health.to_json()).findings == health.findings
+    assert health.save(tmp_path / "watch.html").stat().st_size > 10_000
+
+
+def test_a_threshold_without_a_rule_is_told_before_the_model_runs() -> None:
+    with pytest.raises(RuleError, match="did you mean 'dead_units"):
+        relucid.checkup(nn.ReLU(), None, thresholds={"dead_units.chare": 0.1})

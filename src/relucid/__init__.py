@@ -9,6 +9,7 @@ from relucid.kernels import precision, route
 from relucid.plot import plot
 
 if TYPE_CHECKING:
+    from relucid.compare import Trial
     from relucid.probes import watch
 
 __version__ = "0.1.0"
@@ -17,6 +18,7 @@ __all__ = [
     "Health",
     "Kink",
     "Parameter",
+    "Trial",
     "activation",
     "catalogue",
     "checkup",
@@ -35,4 +37,8 @@ def __getattr__(name: str) -> Any:
         from relucid.probes import watch
 
         return watch
+    if name == "Trial":
+        from relucid.compare import Trial
+
+        return Trial
     raise AttributeError(f"module 'relucid' has no attribute {name!r}")

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relucid.errors import OutputError
-from relucid.records import Checkup, Finding, Observation, Severity, from_json, to_json, worst
+from relucid.errors import LossError, OutputError
+from relucid.records import (
+    Checkup,
+    Finding,
+    Observation,
+    Severity,
+    Trials,
+    from_json,
+    to_json,
+    worst,
+)
 
 # The rooms that a checkup puts together load on first use: `import relucid` would take half as
 # long again.
 if TYPE_CHECKING:
     from rich.console import Console
     from torch import nn
+
+    from relucid.compare import Trial
 
 
 @dataclass(frozen=True)
@@ -75,6 +87,32 @@ class Health:
         return to_json(self.checkups)
 
     @classmethod
+    def of(
+        cls,
+        observation: Observation,
+        *,
+        title: str | None = None,
+        story: str = "",
+        thresholds: Mapping[str, float] | None = None,
+    ) -> Health:
+        """Diagnose what was observed: of a watch over training, ``Health.of(probe.records())``.
+
+        ``title``, ``story`` and ``thresholds`` as for :func:`checkup`. Raises
+        :class:`~relucid.errors.RuleError` where a threshold has no such name, or is no number.
+        """
+        from relucid.diagnose import diagnose
+
+        several = "es" if observation.batches != 1 else ""
+        record = Checkup(
+            title=title or observation.model,
+            data=f"{observation.samples:,} samples in {observation.batches} batch{several}",
+            observation=observation,
+            findings=diagnose(observation, thresholds=thresholds),
+            story=story,
+        )
+        return cls((record,))
+
+    @classmethod
     def from_json(cls, text: str) -> Health:
         """Read what :meth:`to_json` wrote."""
         return cls(from_json(text))
@@ -90,6 +128,8 @@ def checkup(
     batches: int | None = None,
     thresholds: Mapping[str, float] | None = None,
     progress: Callable[[int], None] | None = None,
+    trial: bool | Trial = False,
+    domain: Any = None,
 ) -> Health:
     """Examine every activation of a model on data and say what is wrong with it.
 
@@ -106,26 +146,66 @@ def checkup(
         batches: the most batches to run; all of them where None.
         thresholds: other limits than the rules' own, by name: ``{"dead_units.share": 0.2}``.
         progress: called after each batch with the number of batches done.
+        trial: whether to try what is prescribed on copies of the model, trained on these data;
+            a :class:`relucid.Trial` says for how long, how often and with which optimizer. Needs
+            a loss.
+        domain: the range of the inputs, as (low, high): numbers for all entries, or arrays that
+            broadcast to one sample. For several inputs a dict of such pairs by name, or a tuple of
+            them in order; None stands for integers such as token ids, which may be any. With it,
+            units are told that are dead, or always on, for *every* input of the domain.
 
     Raises:
-        ModelError: if this is no module, or one without any activation.
+        ModelError: if this is no module, or one without any activation, or cannot be copied for
+            a trial.
         DataError: if there are no data, or the model refuses them.
-        LossError: if the loss is not a scalar, or cannot be differentiated.
+        DomainError: if the domain is no range, does not fit the inputs, or the data leave it.
+        LossError: if the loss is not a scalar, or cannot be differentiated, or a trial has none.
+        RuleError: if a threshold has no such name, or is not a number.
 
     """
-    from relucid.diagnose import diagnose
+    from relucid.diagnose import values_in_force
     from relucid.probes import observe
 
-    observation = observe(model, data, loss, batches=batches, progress=progress)
-    several = "es" if observation.batches != 1 else ""
-    record = Checkup(
-        title=title or observation.model,
-        data=f"{observation.samples:,} samples in {observation.batches} batch{several}",
-        observation=observation,
-        findings=diagnose(observation, thresholds=thresholds),
-        story=story,
+    values_in_force(thresholds or {})  # a typing error is told before the model runs
+    if trial:
+        _check_loss(loss)
+        if isinstance(data, Iterator):  # which gives its batches once, and a trial needs them too
+            data = list(islice(data, batches))
+    observation = observe(model, data, loss, batches=batches, progress=progress, domain=domain)
+    health = Health.of(observation, title=title, story=story, thresholds=thresholds)
+    if not trial:
+        return health
+    (record,) = health.checkups
+    return Health((replace(record, trials=_tried(model, data, loss, record, trial, batches)),))
+
+
+def _check_loss(loss: object) -> None:
+    if loss is None:
+        raise LossError(
+            "a trial trains copies of the model, which needs a loss: "
+            "checkup(model, data, loss=..., trial=True)"
+        )
+
+
+def _tried(
+    model: nn.Module,
+    data: Any,
+    loss: Any,
+    record: Checkup,
+    trial: bool | Trial,
+    batches: int | None,
+) -> Trials:
+    from relucid.compare import Trial, try_prescriptions
+
+    return try_prescriptions(
+        model,
+        data,
+        loss,
+        observation=record.observation,
+        findings=record.findings,
+        plan=trial if isinstance(trial, Trial) else Trial(),
+        batches=batches,
     )
-    return Health((record,))
 
 
 __all__ = ["Health", "checkup"]

@@ -39,6 +39,10 @@ class DataError(RelucidError, ValueError):
     """The data are empty, or the model refuses them."""
 
 
+class DomainError(RelucidError, ValueError):
+    """The declared input domain is no range, or does not fit the model's inputs."""
+
+
 class LossError(RelucidError, ValueError):
     """The loss is not a scalar that can be differentiated."""
 

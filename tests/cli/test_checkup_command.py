@@ -46,6 +46,13 @@ def nothing():
 def four():
     return _model(), _data(), cross_entropy, 1
 
+def five():
+    return _model(), _data(), cross_entropy, None, 1
+
+def trained():
+    model = _model(-1e3)
+    return model, _data(), cross_entropy, torch.optim.SGD(model.parameters(), lr=0.1)
+
 def data():
     return _data()
 
@@ -124,12 +131,44 @@ def test_fail_on(relucid, subject: str, limit: str, status: int) -> None:
     assert relucid("checkup", f"mine:{subject}", "--fail-on", limit).returncode == status
 
 
+def test_units_dead_for_every_input_of_a_domain(relucid) -> None:
+    found = relucid("checkup", "mine:dead", "--domain", "-10,10", "--json")
+    (record,) = json.loads(found.stdout)["checkups"]
+    assert record["observation"]["sites"][0]["bounds"]["dead"] == [True] * 16
+    assert "provably, for every input" in found.stdout
+
+
+def test_a_threshold_of_ones_own(relucid) -> None:
+    """A layer that is dead on 450 samples is a tip where a million are asked for."""
+    given = ("mine:dead", "--fail-on", "ill", "--threshold")
+    assert relucid("checkup", *given, "dead_layer.minimum_samples=1e6").returncode == 0
+    assert relucid("checkup", *given, "dead_layer.minimum_samples=450").returncode == 1
+
+
 def test_json_is_all_that_is_printed(relucid) -> None:
     done = relucid("checkup", "mine:dead", "--json", "--steps", "2")
     assert done.returncode == 0, done.stderr
     (checkup,) = json.loads(done.stdout)["checkups"]
     assert checkup["observation"]["samples"] == 300
     assert any(f["rule"] == "dead_layer" for f in checkup["findings"])
+
+
+def test_a_trial_says_what_helped(relucid, folder: Path) -> None:
+    budget = ("--trial-steps", "30", "--seeds", "2", "--trial-seconds", "60")
+    done = relucid("checkup", "mine:trained", "--trial", *budget, "--html", "a.html", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "Trying" in done.stderr
+    trials = json.loads(done.stdout)["checkups"][0]["trials"]
+    assert (trials["steps"], trials["seeds"], trials["optimizer"]) == (
+        30,
+        2,
+        "SGD at learning rate 0.1",
+    )
+    names = {tried["name"] for tried in trials["tried"]}
+    assert names == {"lower_learning_rate", "reinitialise_dead", "swap_activation"}
+    assert "What helped when it was tried" in (folder / "a.html").read_text()
+    without = relucid("checkup", "mine:dead", "--trial", *budget)
+    assert "the trial does not know" in " ".join(without.stdout.split())
 
 
 def test_data_from_files_and_functions(relucid, folder: Path) -> None:
@@ -152,7 +191,10 @@ WRONG = [
     (["mine:attribute"], "no function"),
     (["mine:nothing"], "NoneType"),
     (["mine:model"], "--data"),
-    (["mine:four"], "4 values"),
+    (["mine:four"], "the optimizer that mine:four returned is a int"),
+    (["mine:five"], "5 values"),
+    (["mine:pair", "--trial"], "needs a loss"),
+    (["mine:trained", "--trial", "--seeds", "0"], "equal to 1"),
     (["mine:number"], "function of"),
     (["mine:refused"], "3, 5"),
     (["mine:empty"], "no batch"),
@@ -163,6 +205,12 @@ WRONG = [
     (["--data", "x.npz"], "needs a subject"),
     (["mine:pair", "--fail-on", "death"], "death"),
     (["mine:pair", "--steps", "0"], "equal to 1"),
+    (["mine:pair", "--domain", "0..1"], "LOW,HIGH"),
+    (["mine:pair", "--domain", "1,0"], "swap the two"),
+    (["mine:pair", "--domain", "-0.1,0.1"], "outside the domain"),
+    (["mine:pair", "--threshold", "dead_units.shear=0.2"], "did you mean 'dead_units.share'"),
+    (["mine:pair", "--threshold", "dead_units.share"], "dead_units.share=0.2"),
+    (["mine:pair", "--threshold", "dead_units.share=nan"], "must be a number"),
 ]
 
 

@@ -50,6 +50,7 @@ def test_prescribed_code_runs(prescription: Prescription) -> None:
     names: dict[str, Any] = {
         "model": model,
         "optimizer": torch.optim.SGD(model.parameters(), lr=0.1),
+        "data": digits(40, 20),
     }
     if prescription.code is None:
         return
@@ -76,7 +77,7 @@ def test_swap_replaces_torchs_module(name: str) -> None:
     one = kind(0.0, 0.0) if name == "threshold" else kind()
     assert relucid.get(one).name == name
     model = nn.Sequential(nn.Linear(4, 4), nn.Sequential(one, nn.Linear(4, 2)))
-    exec(swap(MODULES[name], "leaky_relu", "it helps").code or "", {"model": model})
+    exec(swap(name, "leaky_relu", "it helps").code or "", {"model": model})
     kinds = [relucid.get(m).name for m in model.modules() if not list(m.children())
              and not isinstance(m, nn.Linear)]  # fmt: skip
     assert kinds == ["leaky_relu"]

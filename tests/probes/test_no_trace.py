@@ -13,21 +13,7 @@ from relucid.errors import ModelError, ParameterError
 from relucid.functions import bridge
 from relucid.probes import watch
 from support.calling import Checkpointed, ConvNet, Failing, Functional, Mlp, Residual
-
-
-def state(model):
-    """All that hangs on every module, tensors by identity."""
-    kept = {}
-    for path, module in model.named_modules():
-        kept[path] = (type(module), {k: _frozen(v) for k, v in vars(module).items()})
-    return kept
-
-
-def _frozen(value):
-    if isinstance(value, dict):
-        return {k: _frozen(v) for k, v in value.items()}
-    return value if isinstance(value, bool | int | float | str | None) else id(value)
-
+from support.watching import state
 
 MODELS = [
     (Mlp, (4, 6)),

@@ -12,6 +12,7 @@ from relucid.records import (
     Layer,
     Observation,
     Site,
+    SiteHistory,
     SiteRecord,
     Unobserved,
 )
@@ -54,6 +55,13 @@ def site_record(
     nonfinite_in: int = 0,
     nonfinite_out: int = 0,
     layer: dict[str, Any] | None = None,
+    unchanged: float | None = None,
+    kinks: float = 0.0,
+    dtype: str = "float32",
+    follows: str | None = None,
+    learned: tuple[str, ...] = (),
+    died: int | None = None,
+    passes: int = 90,
 ) -> SiteRecord:
     """Return one site. The first ``dead`` units never fire, the first ``rare`` twice in all;
     the last ``always_on`` always do, and the first ``small`` give next to nothing.
@@ -80,18 +88,40 @@ def site_record(
         arrived[:dead] = 0.0
     return SiteRecord(
         site=Site(name, activation, {}, "module", name, None, order, units, 1,
-                  (units,) if positions == 1 else (units, positions)),
+                  (units,) if positions == 1 else (units, positions), tuple(learned)),
         samples=samples, elements=elements, fired=fired,
         fired_samples=np.minimum(fired, samples), zeros=silent, saturated=flat,
-        mean=np.zeros(units), variance=np.full(units, variance), magnitude=sizes, kink_hits=0,
-        nonfinite_in=nonfinite_in, nonfinite_out=nonfinite_out, dtype="float32",
+        mean=np.zeros(units), variance=np.full(units, variance), magnitude=sizes,
+        kink_hits=round(kinks * elements * units),
+        nonfinite_in=nonfinite_in, nonfinite_out=nonfinite_out, dtype=dtype,
         layer=None if layer is None else _layer(name, **layer),
         gradient=None if gradient is None
         else GradientRecord(10, arrived, gradient, gradient_nonfinite),
+        follows=follows,
+        history=None if died is None else _history(units, samples, died, passes),
+        more={} if unchanged is None else {"unchanged": np.full(units, unchanged * elements)},
+    )  # fmt: skip
+
+
+def _history(units: int, samples: int, died: int, passes: int) -> SiteHistory:
+    """Return a watch in which the first ``died`` units fired in the first pass only."""
+    quiet = np.zeros(units, np.int64)
+    quiet[:died] = passes - 1
+    each, nothing = np.ones(passes), np.zeros(passes)
+    return SiteHistory(
+        step=np.arange(passes, dtype=np.float64), passes=each.astype(np.int64),
+        samples=np.full(passes, samples // passes, np.int64), fire_rate=0.5 * each,
+        dead=np.where(np.arange(passes) > 0, float(died), 0.0), window_dead=nothing,
+        revived=nothing, returned=nothing, gradient=nothing * np.nan, scale=each, window=1000,
+        quiet=quiet,
     )  # fmt: skip
 
 
 def _layer(
-    site: str, weight_rms: float | str = 0.1, fan_in: int = 100, normalised_by: str | None = None
+    site: str,
+    weight_rms: float | str = 0.1,
+    fan_in: int = 100,
+    normalised_by: str | None = None,
+    name: str | None = None,
 ) -> Layer:
-    return Layer(f"{site}.layer", "Linear", fan_in, float(weight_rms), 0.0, normalised_by)
+    return Layer(name or f"{site}.layer", "Linear", fan_in, float(weight_rms), 0.0, normalised_by)

@@ -22,18 +22,26 @@ def _digits() -> tuple[Tensor, Tensor]:
     return images, torch.cat([stored.train_labels, stored.test_labels])
 
 
-def digits(count: int = 1797, batch: int = 100, full_range: bool = False) -> Batches:
-    """Return handwritten digits, 1 x 8 x 8, standardised; or as pixels in 0 to 255."""
+def digits(
+    count: int = 1797, batch: int = 100, full_range: bool = False, seed: int | None = None
+) -> Batches:
+    """Return handwritten digits, 1 x 8 x 8, standardised; or as pixels in 0 to 255.
+
+    Of a seed, in an order of its own.
+    """
     images, labels = _digits()
+    if seed is not None:
+        order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+        images, labels = images[order], labels[order]
     images = images * 255.0 if full_range else (images - images.mean()) / images.std()
     return list(zip(images[:count].split(batch), labels[:count].split(batch), strict=True))
 
 
 def mlp(
-    activation: Callable[[], nn.Module] = nn.ReLU, depth: int = 3, width: int = 64
+    activation: Callable[[], nn.Module] = nn.ReLU, depth: int = 3, width: int = 64, seed: int = 0
 ) -> nn.Sequential:
     """Return a plain network of ``depth`` activations."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     layers: list[nn.Module] = [nn.Flatten()]
     for i in range(depth):
         layers += [nn.Linear(width if i else 64, width), activation()]
@@ -52,9 +60,11 @@ def with_gain(model: nn.Module, gain: float) -> nn.Module:
     return model
 
 
-def cnn(normalised: bool = True, activation: Callable[[], nn.Module] = nn.ReLU) -> nn.Sequential:
+def cnn(
+    normalised: bool = True, activation: Callable[[], nn.Module] = nn.ReLU, seed: int = 0
+) -> nn.Sequential:
     """Return a small convolutional network, by default with batch normalisation."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
 
     def norm(channels: int) -> nn.Module:
         return nn.BatchNorm2d(channels) if normalised else nn.Identity()
@@ -71,19 +81,54 @@ def cnn(normalised: bool = True, activation: Callable[[], nn.Module] = nn.ReLU) 
 class Residual(nn.Module):
     """A residual network of functional activations."""
 
-    def __init__(self, blocks: int = 8, width: int = 64) -> None:
+    def __init__(
+        self,
+        blocks: int = 8,
+        width: int = 64,
+        activation: Callable[[Tensor], Tensor] = torch.relu,
+        seed: int = 0,
+    ) -> None:
         super().__init__()
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
+        self.activation = activation
         self.stem = nn.Linear(64, width)
         self.inner = nn.ModuleList(nn.Linear(width, width) for _ in range(blocks))
         self.outer = nn.ModuleList(nn.Linear(width, width) for _ in range(blocks))
         self.head = nn.Linear(width, 10)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = torch.relu(self.stem(x.flatten(1)))
+        x = self.activation(self.stem(x.flatten(1)))
         for inner, outer in zip(self.inner, self.outer, strict=True):
-            x = torch.relu(x + outer(torch.relu(inner(x))))
+            x = self.activation(x + outer(self.activation(inner(x))))
         out: Tensor = self.head(x)
+        return out
+
+
+class Transformer(nn.Module):
+    """A small transformer: 16 patches of 2 x 2 pixels, two layers, mean over the patches."""
+
+    def __init__(
+        self,
+        activation: Callable[[Tensor], Tensor] = torch.relu,
+        norm_first: bool = True,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.embed = nn.Conv2d(1, 32, 2, stride=2)
+        self.places = nn.Parameter(0.02 * torch.randn(16, 32))
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(32, 4, 64, 0.0, activation, batch_first=True,
+                                       norm_first=norm_first)
+            for _ in range(2)
+        )  # fmt: skip
+        self.head = nn.Sequential(nn.LayerNorm(32), nn.Linear(32, 10))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.embed(x).flatten(2).transpose(1, 2) + self.places
+        for layer in self.layers:
+            x = layer(x)
+        out: Tensor = self.head(x.mean(1))
         return out
 
 

@@ -13,6 +13,7 @@ from relucid.cli.errors import run
 from relucid.cli.explain import explain
 from relucid.cli.listing import list_functions
 from relucid.cli.verify import verify
+from relucid.cli.watch import watch
 
 app = typer.Typer(
     name="relucid",
@@ -23,6 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(checkup)
+app.command()(watch)
 app.command()(explain)
 app.command("list")(list_functions)
 app.command()(verify)

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from relucid.checkup import Health
+    from relucid.cli.progress import Tell
+    from relucid.compare import Trial
 
 DIGITS_STEPS = 600
+
+Settings = dict[str, Any]
+"""How prescriptions are tried, by the names of :class:`relucid.Trial`."""
 
 
 class FailOn(StrEnum):
@@ -27,9 +32,9 @@ def checkup(
         str | None,
         typer.Argument(
             metavar="[MODULE:FUNCTION]",
-            help="A function that returns (model, data) or (model, data, loss). Naming it here "
-            "runs its code. Without it, two small networks are trained on shipped digits: one "
-            "healthy, one sick.",
+            help="A function that returns (model, data), perhaps with a loss and an optimizer "
+            "behind them. Naming it here runs its code. Without it, two small networks are trained "
+            "on shipped digits: one healthy, one sick.",
         ),
     ] = None,
     data: Annotated[
@@ -53,6 +58,40 @@ def checkup(
             f"({DIGITS_STEPS}).",
         ),
     ] = None,
+    trial: Annotated[
+        bool,
+        typer.Option(
+            "--trial",
+            help="Try what is prescribed on copies of the model, trained on these data. Give the "
+            "optimizer too: (model, data, loss, optimizer).",
+        ),
+    ] = False,
+    trial_steps: Annotated[
+        int | None, typer.Option(min=1, help="Training steps of each copy (200).")
+    ] = None,
+    trial_seconds: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="The most that the whole trial may take (120)."),
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="How often each copy is trained in a trial (5).")
+    ] = None,
+    threshold: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RULE.NAME=VALUE",
+            help="Another limit than a rule's own, for example dead_units.share=0.2. May be "
+            "repeated.",
+        ),
+    ] = None,
+    domain: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOW,HIGH",
+            help="The range of every number that the model takes, for example 0,1. Tells the units "
+            "that are dead, or always on, for every input of it. Token ids may be any.",
+        ),
+    ] = None,
     fail_on: Annotated[
         FailOn | None,
         typer.Option(help="Exit with status 1 if something this bad is found."),
@@ -66,7 +105,15 @@ def checkup(
         from relucid.report import check_writable
 
         check_writable(html)
-    health = _examine_digits(steps, data) if subject is None else _examine(subject, data, steps)
+    limits, box = _limits(threshold or ()), _range(domain)
+    given = {"steps": trial_steps, "seconds": trial_seconds, "seeds": seeds}
+    asked = {name: value for name, value in given.items() if value is not None}
+    settings = asked if trial or asked else None
+    health = (
+        _examine_digits(steps, data, settings, limits, box)
+        if subject is None
+        else _examine(subject, data, steps, settings, limits, box)
+    )
     if html is not None:
         health.save(html)
     if json:
@@ -79,25 +126,78 @@ def checkup(
         raise typer.Exit(1)
 
 
-def _examine(name: str, data: str | None, steps: int | None) -> Health:
+def _limits(given: Iterable[str]) -> dict[str, float]:
+    """Read ``dead_units.share=0.2``."""
+    from relucid.diagnose import values_in_force
+    from relucid.errors import RuleError
+
+    limits = {}
+    for text in given:
+        name, _, value = text.partition("=")
+        try:
+            limits[name.strip()] = float(value)
+        except ValueError as error:
+            raise RuleError(
+                "--threshold takes RULE.NAME=VALUE with a number, for example "
+                f"dead_units.share=0.2, and not {text!r}"
+            ) from error
+    values_in_force(limits)  # a typing error is told before the model runs
+    return limits
+
+
+def _range(text: str | None) -> tuple[float, float] | None:
+    """Read ``0,1``."""
+    from relucid.errors import DomainError
+
+    if text is None:
+        return None
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError as error:
+        raise DomainError(f"--domain takes LOW,HIGH, for example 0,1, and not {text!r}") from error
+    return low, high
+
+
+def _examine(
+    name: str,
+    data: str | None,
+    steps: int | None,
+    settings: Settings | None,
+    limits: dict[str, float],
+    domain: tuple[float, float] | None,
+) -> Health:
     from relucid.checkup import checkup as examine
-    from relucid.cli.progress import counting
+    from relucid.cli.progress import bars
     from relucid.cli.subject import load_subject
     from relucid.probes import count_batches
 
     subject = load_subject(name, data)
     known = [number for number in (steps, count_batches(subject.data)) if number is not None]
-    with counting("Examining", min(known, default=None)) as advance:
+    with bars() as bar:
         return examine(
-            subject.model, subject.data, subject.loss, title=name, batches=steps, progress=advance
+            subject.model,
+            subject.data,
+            subject.loss,
+            title=name,
+            batches=steps,
+            thresholds=limits,
+            progress=bar("Examining", min(known, default=None)),
+            trial=_trial(settings, subject.optimizer, bar("Trying what may help")),
+            domain=domain,
         )
 
 
-def _examine_digits(steps: int | None, data: str | None) -> Health:
+def _examine_digits(
+    steps: int | None,
+    data: str | None,
+    settings: Settings | None,
+    limits: dict[str, float],
+    domain: tuple[float, float] | None,
+) -> Health:
     from torch.nn.functional import cross_entropy
 
     from relucid.checkup import checkup as examine
-    from relucid.cli.progress import tracking
+    from relucid.cli.progress import bars, tracking
     from relucid.demo import HEALTHY, SICK, accuracy, load_digits, train
     from relucid.errors import SubjectError
 
@@ -117,8 +217,29 @@ def _examine_digits(steps: int | None, data: str | None) -> Health:
         held_out = list(
             zip(digits.test_images.split(100), digits.test_labels.split(100), strict=True)
         )
-        found.append(examine(network, held_out, cross_entropy, title=recipe.title, story=story))
+        with bars() as bar:
+            trial = _trial(settings, recipe.optimizer, bar("Trying what may help"))
+            health = examine(
+                network,
+                held_out,
+                cross_entropy,
+                title=recipe.title,
+                story=story,
+                thresholds=limits,
+                trial=trial,
+                domain=domain,
+            )
+        found.append(health)
     return found[0] + found[1]
+
+
+def _trial(settings: Settings | None, optimizer: Any, tell: Tell) -> bool | Trial:
+    """Return the trial that was asked for, which tells a bar how far it is; or False."""
+    if settings is None:
+        return False
+    from relucid.compare import Trial
+
+    return Trial(**settings, optimizer=optimizer, progress=tell)
 
 
 def _at_least(health: Health, limit: FailOn) -> bool:

@@ -1,4 +1,7 @@
-"""The user's subject: ``module:function``, which returns a model, its data and perhaps a loss."""
+"""The user's subject: ``module:function``, which returns a model, its data and perhaps a loss.
+
+For trials it may return, last, the optimizer that trains the model.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from relucid.errors import SubjectError
 if TYPE_CHECKING:
     from torch import nn
 
-SHAPE = "(model, data) or (model, data, loss)"
+SHAPE = "(model, data), (model, data, loss) or (model, data, loss, optimizer)"
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,8 @@ class Subject:
     model: nn.Module
     data: Any
     loss: Callable[[Any, Any], Any] | None
+    optimizer: Any = None
+    """What trains the model, for trials: an optimizer, or a function of parameters."""
 
 
 def load_subject(name: str, data: str | None) -> Subject:
@@ -39,7 +44,7 @@ def load_subject(name: str, data: str | None) -> Subject:
     if data is not None:
         parts = (parts[0], load_data(data), *parts[2:])
     _check(name, parts, data)
-    return Subject(name, parts[0], parts[1], parts[2] if len(parts) == 3 else None)
+    return Subject(name, *parts[:2], *(*parts[2:], None, None)[:2])
 
 
 def _check(name: str, parts: tuple[Any, ...], data: str | None) -> None:
@@ -52,10 +57,16 @@ def _check(name: str, parts: tuple[Any, ...], data: str | None) -> None:
         )
     if len(parts) == 1 and data is None:
         raise SubjectError(f"{name} returned a model alone; return {SHAPE}, or add --data")
-    if len(parts) > 3:
+    if len(parts) > 4:
         raise SubjectError(f"{name} must return {SHAPE}, and it returned {len(parts)} values")
-    if len(parts) == 3 and parts[2] is not None and not callable(parts[2]):
+    loss, optimizer = (*parts[2:], None, None)[:2]
+    if loss is not None and not callable(loss):
         raise SubjectError(
-            f"the loss that {name} returned is a {type(parts[2]).__name__}; return a function of "
+            f"the loss that {name} returned is a {type(loss).__name__}; return a function of "
             "(output, target)"
+        )
+    if not (optimizer is None or callable(optimizer) or hasattr(optimizer, "param_groups")):
+        raise SubjectError(
+            f"the optimizer that {name} returned is a {type(optimizer).__name__}; return a "
+            "torch.optim.Optimizer, or a function of parameters that makes one"
         )

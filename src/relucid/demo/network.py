@@ -24,6 +24,10 @@ class Recipe:
     learning_rate: float
     story: str
 
+    def optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """Make the optimizer that trains it."""
+        return torch.optim.SGD(parameters, lr=self.learning_rate, momentum=MOMENTUM)
+
 
 HEALTHY = Recipe(
     "Digits, healthy",
@@ -65,7 +69,7 @@ def train(
     ``watch`` wraps the step numbers, for a progress bar.
     """
     network = build(seed)
-    optimiser = torch.optim.SGD(network.parameters(), lr=recipe.learning_rate, momentum=MOMENTUM)
+    optimiser = recipe.optimizer(network.parameters())
     generator = torch.Generator().manual_seed(seed)
     for _ in watch(range(steps)):
         batch = torch.randint(len(digits.train_labels), (BATCH,), generator=generator)

@@ -33,7 +33,7 @@ def diagnose(
     Raises :class:`~relucid.errors.RuleError` for a threshold that no rule has, with the nearest
     names, or a value that is not a number.
     """
-    in_force = _in_force(thresholds or {})
+    in_force = values_in_force(thresholds or {})
     found = [f for rule in rules().values() for f in rule.examine(observation, in_force)]
     depth = _depths(observation)
     return tuple(
@@ -51,7 +51,12 @@ def explain(rule: str) -> str:
     return rules()[rule].explanation
 
 
-def _in_force(overrides: Mapping[str, float]) -> dict[Threshold, float]:
+def values_in_force(overrides: Mapping[str, float]) -> dict[Threshold, float]:
+    """Return the value of every threshold, with some overridden by name.
+
+    Raises :class:`~relucid.errors.RuleError` as :func:`diagnose` does: a caller with long work
+    before the diagnosis asks here first.
+    """
     named = {f"{r.name}.{n}": t for r in rules().values() for n, t in r.thresholds.items()}
     values = {threshold: threshold.value for threshold in named.values()}
     for name, value in overrides.items():

@@ -19,7 +19,7 @@ class Hurdles:
         self.dead: list[SiteRecord] = []
         """Dead layers in order of depth, without those that others starve."""
         for record in in_order(observation):
-            reason = _no_counts(record) or self._starved(record)
+            reason = _no_counts(record) or _repeated(record) or self._starved(record)
             if reason is not None:
                 self._reasons[record.site.name] = reason
             elif record.silent.all():
@@ -53,6 +53,23 @@ def same_in_every_sample(record: SiteRecord) -> bool:
     always_or_never = np.isin(record.fired_samples, (0, n)).all()
     multiples = not (record.fired % n).any() and not (record.zeros % n).any()
     return bool(n > 1 and always_or_never and multiples)
+
+
+def gives_back_its_input(record: SiteRecord) -> bool:
+    """Whether h was z on every element of every unit."""
+    unchanged = record.more.get("unchanged")
+    return unchanged is not None and bool((unchanged == record.elements).all())
+
+
+def repeats(record: SiteRecord) -> bool:
+    """Whether a site hands on what another activation gave it, as a ReLU after a ReLU does."""
+    return record.follows is not None and gives_back_its_input(record)
+
+
+def _repeated(record: SiteRecord) -> str | None:
+    if not repeats(record):
+        return None
+    return f"it gives back the output of {record.follows} unchanged, and its units are judged there"
 
 
 def _no_counts(record: SiteRecord) -> str | None:

@@ -1,6 +1,7 @@
 """Prescriptions that several rules share. Their code runs as it stands.
 
-It speaks of ``model``, a ``torch.nn.Module``, and ``optimizer``, any ``torch.optim.Optimizer``.
+It speaks of ``model``, a ``torch.nn.Module``, ``optimizer``, any ``torch.optim.Optimizer``, and
+``data``, what the checkup was given.
 It names no site, so that a report shows it once for all sites that need it.
 """
 
@@ -48,16 +49,17 @@ for path, layer in list(model.named_modules())[1:]:
 )
 
 REINITIALISE = Prescription(
-    "Start again from fresh weights with this layer's right gain and zero bias, or look for the "
-    "step that drove the biases so far below zero. Freshly drawn ReLU units fire for about half "
-    "of the samples.",
-    "import relucid\n\nrelucid.nn.init_(model)",
+    "Give the dead units a new start: weights drawn anew with the right gain, zero bias, and the "
+    "optimizer's memory of them reset (ReDo, Sokar et al. 2023, arXiv:2302.12902). `data` are the "
+    "batches that the checkup was given.",
+    "from relucid.compare import reinitialise_dead\n\nreinitialise_dead(model, data, optimizer)",
     "reinitialise_dead",
 )
 
 
-def swap(old: str, new: str, why: str) -> Prescription:
-    """Replace every module of class ``torch.nn.<old>`` by the catalogue's ``new``."""
+def swap(activation: str, new: str, why: str) -> Prescription:
+    """Replace every module of torch.nn's class for ``activation`` by the catalogue's ``new``."""
+    old = MODULES[activation]
     return Prescription(
         f"Replace {old} by {new}: {why}. Where the model calls a function instead of a module "
         f'(`F.relu(x)`), call `relucid.get("{new}")(x)` there.',
@@ -70,6 +72,7 @@ for path, module in list(model.named_modules())[1:]:
     if isinstance(module, torch.nn.{old}):
         model.set_submodule(path, relucid.nn.make("{new}"))""",
         "swap_activation",
+        (activation, new),
     )
 
 
@@ -96,5 +99,4 @@ MODULES = {
 
 def swap_at(activation: str, new: str, why: str) -> tuple[Prescription, ...]:
     """Return :func:`swap` for a site's function, or nothing where torch.nn has no class for it."""
-    old = MODULES.get(activation)
-    return () if old is None else (swap(old, new, why),)
+    return (swap(activation, new, why),) if activation in MODULES else ()

@@ -8,6 +8,20 @@ import numpy as np
 
 from relucid.records import Layer, SiteRecord
 
+MOVED = 3.0
+"""Factor of change of z in a watch, above which its deviation is that of no time: limits for
+scales are 10 and more."""
+
+
+def why_no_scale(record: SiteRecord) -> str | None:
+    """Return why a site's deviation and its layer's present weights say nothing together."""
+    if record.history is None or not len(record.history.scale):
+        return None
+    sizes = record.history.scale
+    if not float(np.max(sizes)) > MOVED * float(np.min(sizes)):
+        return None
+    return "its scale changed while it was watched; a checkup judges it at one time"
+
 
 def signal(record: SiteRecord) -> float:
     """Return the standard deviation of z over the data, root mean square over the units.

@@ -28,7 +28,7 @@ class Batch:
 
     def tensors(self) -> list[Tensor]:
         """Return the tensors among the inputs."""
-        return list(_tensors((self.args, self.kwargs)))
+        return list(tensors_in((self.args, self.kwargs)))
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> Batch:
         """Return a copy with every input tensor changed."""
@@ -120,14 +120,15 @@ def _from_sequence(item: tuple[Any, ...]) -> Batch:
     return Batch((inputs,), {}, target)
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """Yield the tensors in tuples, lists and dictionaries."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, Mapping):
-        yield from _tensors(tuple(value.values()))
+        yield from tensors_in(tuple(value.values()))
     elif isinstance(value, tuple | list):
         for item in value:
-            yield from _tensors(item)
+            yield from tensors_in(item)
 
 
 def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from functools import partial
+from threading import RLock
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from relucid.probes.arrange import Arrangement, Part, arrange
 from relucid.probes.counted import CountedSite, Where
 from relucid.probes.gradients import GradientHook, GradientHooks
+from relucid.probes.history import When
 from relucid.probes.layers import Origin
 from relucid.probes.recognise import Call
 from relucid.probes.source import users_line
 from relucid.probes.tensors import uncountable
-from relucid.records import SiteRecord, Unobserved
+from relucid.records import SiteHistory, SiteRecord, Unobserved
 
 CALLS = 256
 """Calls of one name in a pass that are told apart (a recurrent loop may make thousands)."""
+
+Arrays = dict[str, NDArray[np.float64]]
 
 WITHOUT_GRADIENT = (
     "its pre-activations carry no gradient: they depend on no trained parameter, or are made "
@@ -28,15 +37,18 @@ WITHOUT_GRADIENT = (
 class Opened:
     """A site that was entered: z has been counted, h is still to come."""
 
-    def __init__(self, site: CountedSite, part: Part, base: str, new: bool) -> None:
-        self.site, self.part = site, part
+    def __init__(
+        self, site: CountedSite, part: Part, base: str, new: bool, lock: AbstractContextManager[Any]
+    ) -> None:
+        self.site, self.part, self._lock = site, part, lock
         self.base, self.new = base, new
         self.hook: GradientHook | None = None
 
     def close(self, h: Any) -> None:
         """Count h."""
         if uncountable(h) is None:
-            self.site.after(h, self.part)
+            with self._lock:
+                self.site.after(h, self.part)
 
     def withdraw(self) -> None:
         """Take the gradient's hook off again."""
@@ -47,24 +59,26 @@ class Opened:
 class Book:
     """Names sites in the order of their first call and keeps their counts."""
 
-    def __init__(self, gradients: bool, values: int | None) -> None:
+    def __init__(self, gradients: bool, values: int | None, window: int | None) -> None:
         self._sites: dict[tuple[Any, ...], CountedSite] = {}
         self._names: set[str] = set()
         self._calls: Counter[str] = Counter()
         self._gradients = gradients
-        self._values, self._turn = values, -1
-        self.hooks = GradientHooks()
+        self._values, self._window = values, window
+        self._when = When(-1, -1)
+        self._lock = RLock()  # one thread may read, or run backward, while another one counts
+        self.hooks = GradientHooks(self._lock)
         self._missed: dict[str, str] = {}
         self._without_gradient: set[str] = set()
         self.batch: int | None = None
         self.expects_gradients = False
 
-    def begin_pass(self, batch: int | None, expects_gradients: bool) -> None:
-        """Start counting calls from one again."""
+    def begin_pass(self, batch: int | None, expects_gradients: bool, step: int) -> None:
+        """Start counting calls from one again, in the model's call number ``step``."""
         self._calls.clear()
         self.hooks.prune()
         self.batch, self.expects_gradients = batch, expects_gradients
-        self._turn += 1
+        self._when = When(self._when.turn + 1, step)
 
     def open(
         self,
@@ -90,18 +104,20 @@ class Book:
             return None
         arrangement = arrange(tuple(call.z.shape), origin, self.batch)
         key = (base, index, call.name, kind, *_form(call, arrangement))
-        site = self._sites.get(key)
-        new = site is None
-        if site is None:
-            source = None if kind == "module" else users_line()
-            where = Where(self._name(base, index), kind, module, source)
-            site = self._sites[key] = CountedSite(where, call, arrangement)
-        part = arrangement.part(call.z, self._values, self._turn, flat=not call.elementwise)
-        site.before(call.z, part, origin)
-        opened = Opened(site, part, base, new)
+        with self._lock:
+            site = self._sites.get(key)
+            new = site is None
+            if site is None:
+                source = None if kind == "module" else users_line()
+                where = Where(self._name(base, index), kind, module, source)
+                site = self._sites[key] = CountedSite(where, call, arrangement, self._window)
+            flat, when = not call.elementwise, self._when
+            part = arrangement.part(call.z, self._values, when.turn, flat)
+            site.before(call.z, part, origin, when)
+        opened = Opened(site, part, base, new, self._lock)
         opened.hook = hook or self.hook(call.z)
         if opened.hook is not None:
-            opened.hook.aim(site.gradient, part)
+            opened.hook.aim(partial(site.backward, part=part, when=when))
         elif self._gradients and self.expects_gradients:
             self._without_gradient.add(site.name)
         return opened
@@ -115,18 +131,21 @@ class Book:
         for one in opened:
             one.withdraw()
             self._names.discard(one.site.name)
-            self._without_gradient.discard(one.site.name)
-            self._sites = {k: s for k, s in self._sites.items() if s is not one.site}
             self._calls[one.base] -= 1
+            with self._lock:
+                self._without_gradient.discard(one.site.name)
+                self._sites = {k: s for k, s in self._sites.items() if s is not one.site}
 
     def miss(self, name: str, reason: str) -> None:
         """Note an activation that cannot be counted."""
-        self._missed.setdefault(name, reason)
+        with self._lock:
+            self._missed.setdefault(name, reason)
 
     def unobserved(self) -> tuple[Unobserved, ...]:
         """Return what could not be counted; of missing gradients all in one."""
-        missed = [Unobserved(name, reason) for name, reason in self._missed.items()]
-        bare = [s.name for s in self._sites.values() if self._lacks_gradient(s)]
+        with self._lock:
+            missed = [Unobserved(name, reason) for name, reason in self._missed.items()]
+            bare = [s.name for s in self._sites.values() if self._lacks_gradient(s)]
         if bare:
             more = f" and {len(bare) - 1} more" if len(bare) > 1 else ""
             missed.append(Unobserved(f"{bare[0]}{more} (gradient)", WITHOUT_GRADIENT))
@@ -137,15 +156,71 @@ class Book:
 
     def paths(self) -> set[str]:
         """Paths of the modules that make observed calls."""
-        return {site.path for site in self._sites.values()}
+        with self._lock:
+            return {site.path for site in self._sites.values()}
 
     def nonfinite(self) -> int:
         """Read how many non-finite values all sites have seen."""
-        return sum(site.nonfinite() for site in self._sites.values())
+        with self._lock:
+            return sum(site.nonfinite() for site in self._sites.values())
+
+    def histories(self) -> dict[str, SiteHistory]:
+        """Read the history of each site, by name; empty where none is kept."""
+        found = {site.name: site.history() for site in self._sites.values()}
+        return {name: history for name, history in found.items() if history is not None}
 
     def records(self) -> tuple[SiteRecord, ...]:
         """Read all counts."""
-        return tuple(site.record(order) for order, site in enumerate(self._sites.values()))
+        with self._lock:
+            return tuple(site.record(order) for order, site in enumerate(self._sites.values()))
+
+    def state(self, turn: int | None = None) -> tuple[dict[str, Any], Arrays]:
+        """Read what :meth:`put` needs: a description in plain values, and all counts."""
+        with self._lock:
+            turn = self._when.turn if turn is None else turn
+            about = {
+                "when": self._when,
+                "missed": dict(self._missed),
+                "without_gradient": sorted(self._without_gradient),
+                "sites": [{"key": key, **site.about()} for key, site in self._sites.items()],
+            }
+            return about, {
+                f"{site.name}/{field}": array
+                for site in self._sites.values()
+                for field, array in site.state(max(turn, 0)).items()
+            }
+
+    @property
+    def turn(self) -> int:
+        """Number of the last sampled pass, from 0; -1 before the first."""
+        return self._when.turn
+
+    def sites(self) -> list[str]:
+        """Describe each site in a line: name, function, units."""
+        return [site.in_words() for site in self._sites.values()]
+
+    def with_counts(self, arrays: Arrays) -> Book:
+        """Return a book of the same sites with other counts, in the form of :meth:`state`."""
+        book = Book(self._gradients, self._values, self._window)
+        book.put(self.state()[0], arrays)
+        for key, site in book._sites.items():
+            site.origin = self._sites[key].origin
+        return book
+
+    def put(self, about: Mapping[str, Any], arrays: Arrays) -> None:
+        """Go on from what :meth:`state` read; what was counted here before is dropped."""
+        sites: dict[tuple[Any, ...], CountedSite] = {}
+        of_site: dict[str, Arrays] = defaultdict(dict)
+        for name, array in arrays.items():
+            site_name, _, field = name.rpartition("/")
+            of_site[site_name][field] = array
+        for one in about["sites"]:
+            site = sites[tuple(one["key"])] = CountedSite.described(one, self._window)
+            site.put(of_site[site.name])
+        self._when = When(*about["when"])
+        self._missed = dict(about["missed"])
+        self._without_gradient = set(about["without_gradient"])
+        self._sites, self._names = sites, {site.name for site in sites.values()}
 
     def _name(self, base: str, index: int) -> str:
         """Return a new name, numbered from the second call on."""

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, fields
 from itertools import chain
 from typing import Any, Literal
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from relucid.errors import ModelError, RelucidError
+from relucid.functions import Activation, get
 from relucid.probes.arrange import Arrangement, Part
 from relucid.probes.counters import counters
 from relucid.probes.counters.gradient import Gradient
 from relucid.probes.counters.histogram import HistogramCounter
 from relucid.probes.counters.nonfinite import NONFINITE
 from relucid.probes.counters.totals import Totals
+from relucid.probes.history import History, When
 from relucid.probes.layers import Origin
 from relucid.probes.recognise import Call, frozen
 from relucid.probes.sums import Sum, unmasked
 from relucid.probes.tensors import plain
-from relucid.records import Site, SiteRecord
+from relucid.records import Site, SiteHistory, SiteRecord
 
 _UNMASKED = Sum(unmasked)
 _FIELDS = frozenset(field.name for field in fields(SiteRecord))
@@ -37,16 +44,19 @@ class Where:
 class CountedSite:
     """Counts on z when the activation is called and on h when it has returned."""
 
-    def __init__(self, where: Where, call: Call, arrangement: Arrangement) -> None:
+    def __init__(
+        self, where: Where, call: Call, arrangement: Arrangement, window: int | None
+    ) -> None:
+        self._made_of = _described(where, call, arrangement)
         shape = tuple(call.z.shape)
         view, axis = arrangement.three_axes(call.z)
         self._where, self._call_name, self._parameters = where, call.name, call.parameters
-        self._elementwise = call.elementwise
+        self._elementwise, self._learned = call.elementwise, call.learned
         self._units = view.shape[axis] if self._elementwise else 0
         self._shape, self._unit_axis = arrangement.sample_shape(shape), arrangement.unit_axis
         self._dtype = str(call.z.dtype).removeprefix("torch.")
         self._samples = 0
-        self._origin: Origin | None = None
+        self.origin: Origin | None = None
         activation = None if call.activation is None else frozen(call.activation)
         self._counters = [kind(activation) for kind in counters()]
         of_z = chain.from_iterable(counter.of_z for counter in self._counters)
@@ -58,6 +68,54 @@ class CountedSite:
         self._read = (self.z, self.h)
         if not self._elementwise:
             self._read = (Totals(1, (_UNMASKED,)), Totals(1, (_UNMASKED,)))
+        wanted = self.z.wanted
+        self._history = None if window is None else History(self._units, wanted, window)
+
+    @classmethod
+    def described(cls, about: dict[str, Any], window: int | None) -> CountedSite:
+        """Return the site that :meth:`about` describes, with nothing counted.
+
+        Raises :class:`~relucid.errors.ModelError` where its function is not declared here.
+        """
+        where, arrangement = Where(*about["where"]), Arrangement(*about["arrangement"])
+        dtype = getattr(torch, about["dtype"])
+        z = torch.empty(about["shape"], dtype=dtype, device="meta")
+        activation = _declared(where.name, about["activation"], about["parameters"])
+        call = Call(z, about["call"], activation, tuple(about["learned"]))
+        return cls(where, call, arrangement, window)
+
+    def in_words(self) -> str:
+        """Name the site, its function and the number of its units."""
+        given = ", ".join(f"{name}={value:g}" for name, value in self._parameters.items())
+        return f"{self.name!r}: {self._call_name}({given}) of {self._units} units"
+
+    def about(self) -> dict[str, Any]:
+        """Say in plain values what the site is."""
+        return self._made_of
+
+    def state(self, turn: int) -> dict[str, NDArray[np.float64]]:
+        """Read all counts, up to sampled pass ``turn``, as :meth:`put` takes them."""
+        z, h = self._read
+        numbers = (self._samples, z.elements, h.elements, self.gradient.batches)
+        return {
+            "numbers": np.array((*numbers, self.gradient.totals.elements), np.float64),
+            "z": z.sums(),
+            "h": h.sums(),
+            "gradient": self.gradient.totals.sums(),
+            "histogram": self._histogram.state(),
+            **({} if self._history is None else self._history.state(turn)),
+        }
+
+    def put(self, state: Mapping[str, NDArray[np.float64]]) -> None:
+        """Go on from counts that :meth:`state` read."""
+        samples, *elements, batches, of_gradient = map(int, state["numbers"])
+        self._samples, self.gradient.batches = samples, batches
+        for name, totals, seen in zip("zh", self._read, elements, strict=True):
+            totals.put(state[name], seen)
+        self.gradient.totals.put(state["gradient"], of_gradient)
+        self._histogram.put(state["histogram"])
+        if self._history is not None:
+            self._history.put(state)
 
     @property
     def name(self) -> str:
@@ -69,18 +127,27 @@ class CountedSite:
         """Path of the module that makes the call."""
         return self._where.module
 
-    def before(self, z: Tensor, part: Part, origin: Origin | None) -> None:
+    def before(self, z: Tensor, part: Part, origin: Origin | None, when: When) -> None:
         """Count z, which the call may overwrite."""
-        self._origin = origin
+        self.origin = origin
         z = plain(z)
-        self._samples += part.samples(z)
-        self._read[0].read(z, part)
+        samples = part.samples(z)
+        self._samples += samples
+        added, elements = self._read[0].read(z, part)
+        if self._history is not None:
+            self._history.add(when, samples, elements, added)
         if self._elementwise and z.numel():
             self._histogram.count(part.of(z))
 
     def after(self, h: Tensor, part: Part) -> None:
         """Count h, the call's result."""
         self._read[1].read(plain(h), part)
+
+    def backward(self, gradient: Tensor, scale: float, *, part: Part, when: When) -> None:
+        """Count the gradient that reached z."""
+        found = self.gradient.count(gradient, part, scale)
+        if self._history is not None:
+            self._history.add_gradient(when, *found)
 
     def nonfinite(self) -> int:
         """Read how many non-finite values were seen so far."""
@@ -91,6 +158,10 @@ class CountedSite:
         one = NONFINITE if self._elementwise else _UNMASKED
         z, h = (int(totals.counts(one).sum()) for totals in self._read)
         return z, h
+
+    def history(self) -> SiteHistory | None:
+        """Read what it did over time, if that is kept."""
+        return None if self._history is None else self._history.record()
 
     def record(self, order: int) -> SiteRecord:
         """Read all counts."""
@@ -109,6 +180,8 @@ class CountedSite:
             histogram=self._histogram.record(),
             layer=self._layer(),
             gradient=self.gradient.record(),
+            history=self.history(),
+            follows=None if self.origin is None else self.origin.follows,
             more=found,
             **known,
         )
@@ -125,10 +198,34 @@ class CountedSite:
             units=self._units,
             unit_axis=self._unit_axis,
             shape=self._shape,
+            learned=self._learned,
         )
 
     def _layer(self) -> Any:
-        origin = self._origin
+        origin = self.origin
         if origin is None or origin.weighted is None:
             return None
         return origin.weighted.record(origin.normalised_by)
+
+
+def _described(where: Where, call: Call, arrangement: Arrangement) -> dict[str, Any]:
+    return {
+        "where": astuple(where),
+        "call": call.name,
+        "activation": None if call.activation is None else call.activation.name,
+        "parameters": call.parameters,
+        "learned": call.learned,
+        "shape": tuple(call.z.shape),
+        "dtype": str(call.z.dtype).removeprefix("torch."),
+        "arrangement": astuple(arrangement),
+    }
+
+
+def _declared(site: str, name: str | None, parameters: dict[str, float]) -> Activation | None:
+    try:
+        return None if name is None else get(name, **parameters)
+    except RelucidError as error:
+        raise ModelError(
+            f"the state has counts of {name} at {site}, which is not declared here as it was "
+            f"({error}); import the module that declares it first"
+        ) from error

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from relucid.probes import written
 from relucid.probes.book import Book, Opened
 from relucid.probes.gradients import GradientHook
 from relucid.probes.layers import RULES, Origins, normalised
-from relucid.probes.recognise import CALLS, Call, is_data, of_module, recognise
+from relucid.probes.recognise import CALLS, Call, is_data, name_of, of_module, recognise
 from relucid.probes.routes import WatchedRoutes, watch_routes
 from relucid.probes.source import called_by_torch
 from relucid.probes.tensors import plain, uncountable
@@ -43,6 +44,7 @@ FUSED = {
         "softmax",
         "its softmax is computed inside one fused call, scaled_dot_product_attention",
     ),
+    "gumbel_softmax": ("softmax", "its softmax is computed inside one call, gumbel_softmax"),
     "_native_multi_head_attention": ("softmax", "its softmax is computed inside one fused call"),
     "_transformer_encoder_layer_fwd": (
         "layer",
@@ -54,18 +56,23 @@ FUSED = {
 COMPILED = "it calls a function compiled by torch.compile, whose inside cannot be seen"
 
 
+SCRIPTED = "its module calls this function, whose inside TorchScript compiles and hides"
+
+
 class Finder(TorchFunctionMode):
     """A function mode that hands activation calls to the book, and follows the modules.
 
     It changes no call: each function runs once, with its own arguments.
     """
 
-    def __init__(self, paths: Paths, book: Book) -> None:
+    def __init__(
+        self, paths: Paths, book: Book, verdicts: Mapping[int, Activation | None] | None = None
+    ) -> None:
         super().__init__()
         self._paths, self._book = paths, book
         self._origins = Origins(paths.model)
         self.walk = Walk(paths, self._entered, self._left)
-        self._verdicts: dict[int, Activation | None] = {}
+        self.verdicts: dict[int, Activation | None] = dict(verdicts or {})
         self._paused = self._inside_declared = self._compiled = False
         self._routes: WatchedRoutes | None = None
 
@@ -85,15 +92,19 @@ class Finder(TorchFunctionMode):
             return func(*args, **kwargs)
         if self._compiled:
             self._note_compiled(self.walk.stack[-1])
-        name = getattr(func, "__name__", "")
+        name = name_of(func)
         frame = self.walk.stack[-1]
-        opened = None
+        call = opened = None
         if frame.role is not Role.DECLARED and not self._inside_declared:
-            opened = self._opened(func, name, args, kwargs, frame)
+            call = self._recognised(func, name, args, kwargs, frame)
+        if call is not None:
+            opened = self._opened(func, name, call, frame)
         result = func(*args, **kwargs)
+        if call is not None and frame.role is Role.TRIAL and isinstance(result, Tensor):
+            frame.last = call, result
         if opened is not None and isinstance(result, Tensor):
             opened.close(result)
-            self._origins.after_activation(args[0] if args else None, result)
+            self._origins.after_activation(args[0] if args else None, result, opened.site.name)
         if name in RULES:
             self._origins.follow(name, args, kwargs, result, frame.place)
         return result
@@ -118,18 +129,19 @@ class Finder(TorchFunctionMode):
             self.walk.detach()
             self._origins.clear()
 
-    def _opened(
+    def _recognised(
         self, func: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], frame: Frame
-    ) -> Opened | None:
-        """Open the site of an activation call; None for any other call."""
-        path = frame.place.path
+    ) -> Call | None:
+        """Return the activation that is called; note one that hides inside a fused call."""
         if name in FUSED:
             hidden, reason = FUSED[name]
-            self._book.miss(_join(path, hidden), reason)
-            return None
+            self._book.miss(_join(frame.place.path, hidden), reason)
         call = recognise(func, args, kwargs) if name in CALLS else None
-        if call is None:
-            return None
+        return call and self._with_learned(call, (*args[1:], *kwargs.values()))
+
+    def _opened(self, func: Any, name: str, call: Call, frame: Frame) -> Opened | None:
+        """Open the site of an activation call; None where it cannot be counted."""
+        path = frame.place.path
         whole = frame.role is Role.ACTIVATION and path
         base = path if whole else _join(path, _label(name, call))
         kind, origin = "module" if whole else _kind(func, name), self._origins.of(call.z)
@@ -149,7 +161,8 @@ class Finder(TorchFunctionMode):
         if frame.role is not Role.DECLARED:
             path, call = frame.place.path, Call(z, activation.name, activation)
             base, origin = _join(path, call.name), self._origins.of(z)
-            opened = self._book.open(call, base, "function", path, origin)
+            with torch._C.DisableTorchFunction():
+                opened = self._book.open(call, base, "function", path, origin)
         self._inside_declared = True
         try:
             h = run()
@@ -157,12 +170,15 @@ class Finder(TorchFunctionMode):
             self._inside_declared = False
         if opened is not None:
             frame.opened += [opened] if opened.new else []
-            opened.close(h)
-            self._origins.after_activation(z, h)
+            with torch._C.DisableTorchFunction():
+                opened.close(h)
+            self._origins.after_activation(z, h, opened.site.name)
         return h
 
     def _entered(self, frame: Frame, z: Tensor | None) -> None:
         frame.z = z
+        for name in self._paths.scripted.get(frame.place.path, ()):
+            self._book.miss(_join(frame.place.path, name), SCRIPTED)
         if frame.role is Role.OPAQUE:
             self._pause()
         elif frame.role is Role.TRIAL:
@@ -175,14 +191,15 @@ class Finder(TorchFunctionMode):
     def _judged(self, frame: Frame) -> None:
         """Give a module the role it was found to have, or prepare to find out."""
         key, z = id(frame.place.module), frame.z
-        if key in self._verdicts:
-            frame.activation = self._verdicts[key]
+        if key in self.verdicts:
+            frame.activation = self.verdicts[key]
             frame.role = Role.PLAIN if frame.activation is None else Role.DECLARED
         elif z is not None and z.is_floating_point() and uncountable(z) is None:
             frame.copy, frame.hook = plain(z).clone(), self._book.hook(z)
 
     def _enter_declared(self, frame: Frame, call: Call, hook: GradientHook | None) -> None:
         path, origin = frame.place.path, self._origins.of(frame.z)
+        call = self._with_learned(call, frame.place.module._parameters.values())
         opened = self._book.open(call, path or call.name, "module", path, origin, hook)
         frame.opened = [] if opened is None else [opened]
 
@@ -202,13 +219,16 @@ class Finder(TorchFunctionMode):
                 result, normalised(self._origins, frame.z, frame.place.path, channels_first=False)
             )
 
+    def _with_learned(self, call: Call, given: Iterable[Any]) -> Call:
+        learned = self._origins.parameter_names(given)
+        return replace(call, learned=learned) if learned else call
+
     def _try(self, frame: Frame, h: Tensor) -> None:
-        """Compare a module's output with every declared function of its input, once."""
+        """Find out once whether a module's output is a declared function of its input."""
         z, activation = frame.copy, None
         if z is not None and z.shape == h.shape and h.is_floating_point() and not uncountable(h):
-            looseness = max(written.epsilon(z), written.epsilon(h))
-            activation = written.identify(written.sample(z), written.sample(h), looseness)
-        self._verdicts[id(frame.place.module)] = activation
+            activation = _whole(frame, z, h)
+        self.verdicts[id(frame.place.module)] = activation
         if z is not None and activation is not None:
             self._book.withdraw(frame.opened)
             self._enter_declared(frame, Call(z, activation.name, activation), frame.hook)
@@ -219,7 +239,8 @@ class Finder(TorchFunctionMode):
     def _finish_declared(self, frame: Frame, h: Tensor) -> None:
         for opened in frame.opened:
             opened.close(h)
-        self._origins.after_activation(frame.z, h)
+        name = frame.opened[-1].site.name if frame.opened else None
+        self._origins.after_activation(frame.z, h, name)
 
     def _note_compiled(self, frame: Frame) -> None:
         self._compiled = False
@@ -235,6 +256,17 @@ class Finder(TorchFunctionMode):
         if self._paused:
             self._paused = False
             torch.overrides._push_mode(self)
+
+
+def _whole(frame: Frame, z: Tensor, h: Tensor) -> Activation | None:
+    """Return the function that a module computes: the one that it calls, else by the values."""
+    looseness = max(written.epsilon(z), written.epsilon(h))
+    before, after = written.sample(z), written.sample(h)
+    if frame.last is not None and frame.last[0].z is frame.z and frame.last[1] is h:
+        called = frame.last[0].activation
+        if written.computes(called, before, after, looseness):
+            return called
+    return written.identify(before, after, looseness)
 
 
 def _take_off(mode: TorchFunctionMode) -> None:

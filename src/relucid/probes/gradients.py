@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
-from relucid.probes.arrange import Part
-from relucid.probes.counters.gradient import Gradient
 from relucid.probes.tensors import plain, uncountable
+
+Count = Callable[[Tensor, float], None]
+"""Takes the gradient and the loss scaler's factor."""
 
 
 class GradientHook:
     """A hook on one z. It counts nothing until it is told where to."""
 
-    def __init__(self, z: Tensor, scale: float) -> None:
-        self._scale = scale
-        self._target: tuple[Gradient, Part] | None = None
+    def __init__(self, z: Tensor, scale: float, lock: AbstractContextManager[Any]) -> None:
+        self._scale, self._lock = scale, lock
+        self._target: Count | None = None
         self._once = z.is_leaf  # it outlives the pass, and would call for those that follow too
         self._handle: RemovableHandle = z.register_hook(self._count)
 
-    def aim(self, counter: Gradient, part: Part) -> None:
-        """Count the gradient that will reach z."""
-        self._target = counter, part
+    def aim(self, count: Count) -> None:
+        """Have the gradient that will reach z counted."""
+        self._target = count
 
     def remove(self) -> None:
         """Take the hook off."""
@@ -34,8 +39,8 @@ class GradientHook:
 
     def _count(self, gradient: Tensor) -> None:
         if self._target is not None and uncountable(gradient) is None:
-            counter, part = self._target
-            counter.count(plain(gradient), part, self._scale)
+            with self._lock:
+                self._target(plain(gradient), self._scale)
         if self._once:
             self.remove()
 
@@ -43,14 +48,15 @@ class GradientHook:
 class GradientHooks:
     """All hooks of a watch, to be removed with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, lock: AbstractContextManager[Any]) -> None:
         self._hooks: list[GradientHook] = []
+        self._lock = lock
         self.scale = 1.0
         """The loss scaler's factor in this pass."""
 
     def watch(self, z: Tensor) -> GradientHook:
         """Put a hook on z, which must require a gradient."""
-        hook = GradientHook(z, self.scale)
+        hook = GradientHook(z, self.scale, self._lock)
         self._hooks.append(hook)
         return hook
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
 
+from relucid.probes.tensors import uncountable
 from relucid.records import Layer
 
 
@@ -22,13 +23,35 @@ class Weighted:
     fan_in: int
     weight: Tensor
     bias: Tensor | None
+    owner: nn.Module | None = None
+    """The module whose ``weight`` it is."""
 
-    def record(self, normalised_by: str | None) -> Layer:
-        """Read the present weights."""
-        weight = self.weight.detach().double()
-        bias = 0.0 if self.bias is None else float(self.bias.detach().double().mean())
-        rms = float(weight.square().mean().sqrt())
-        return Layer(self.name, self.kind, self.fan_in, rms, bias, normalised_by)
+    def record(self, normalised_by: str | None) -> Layer | None:
+        """Read the present weights; None where they cannot be read.
+
+        FSDP frees the whole weights after the pass: this rank's part is read in their place.
+        """
+        weight, bias = self._present("weight", self.weight), self._present("bias", self.bias)
+        if weight is None:
+            return None
+        rms = float(weight.double().square().mean().sqrt())
+        mean = 0.0 if bias is None else float(bias.double().mean())
+        return Layer(self.name, self.kind, self.fan_in, rms, mean, normalised_by)
+
+    def _present(self, name: str, tensor: Tensor | None) -> Tensor | None:
+        if tensor is None:
+            return None
+        if _readable(tensor):
+            return tensor
+        part = getattr(getattr(self.owner, name, None), "to_local", lambda: None)()
+        return part.detach() if isinstance(part, Tensor) and _readable(part) else None
+
+
+def _readable(tensor: Tensor) -> bool:
+    """Whether there are values, and the memory that they lie in was not freed."""
+    if uncountable(tensor) or not tensor.numel():
+        return False
+    return tensor.untyped_storage().nbytes() > 0
 
 
 @dataclass(frozen=True)
@@ -42,6 +65,8 @@ class Origin:
     weighted: Weighted | None = None
     normalised_by: str | None = None
     channels_from_end: int | None = None
+    follows: str | None = None
+    """Name of the site whose output this is, perhaps pooled or reshaped."""
 
 
 Rule = Callable[["Origins", tuple[Any, ...], Mapping[str, Any], "Place"], Origin | None]
@@ -82,17 +107,22 @@ class Origins:
         """Note what a torch call made of its operands."""
         self.set(result, RULES[name](self, args, kwargs, place))
 
-    def after_activation(self, z: Any, h: Tensor) -> None:
-        """Note that h is an activation: no layer's own output, but its units lie as z's did."""
+    def after_activation(self, z: Any, h: Tensor, site: str | None) -> None:
+        """Note that h is the activation of a site; its units lie as z's did."""
         origin = self.of(z)
         axis = None if origin is None else origin.channels_from_end
-        self.set(h, None if axis is None else Origin(channels_from_end=axis))
+        self.set(h, Origin(channels_from_end=axis, follows=site))
 
     def parameter_name(self, tensor: Tensor) -> str | None:
         """Return the full name of a parameter of the model."""
         if self._parameters is None:
             self._parameters = {id(p): n for n, p in self._model.named_parameters()}
         return self._parameters.get(id(tensor))
+
+    def parameter_names(self, tensors: Iterable[Any]) -> tuple[str, ...]:
+        """Return the full names of those that are parameters of the model."""
+        found = [self.parameter_name(x) for x in tensors if isinstance(x, nn.Parameter)]
+        return tuple(name for name in found if name is not None)
 
     def clear(self) -> None:
         """Forget all tensors."""
@@ -105,7 +135,9 @@ def _weighted(
     owner = weight is getattr(place.module, "weight", None)
     name = place.path if owner else origins.parameter_name(weight) or place.path
     kind = type(place.module).__name__ if owner else function
-    return Weighted(name, kind, fan_in, weight.detach(), bias if isinstance(bias, Tensor) else None)
+    module = place.module if owner else None
+    bias = bias.detach() if isinstance(bias, Tensor) else None
+    return Weighted(name, kind, fan_in, weight.detach(), bias, module)
 
 
 def _linear(
@@ -193,7 +225,7 @@ def normalised(origins: Origins, operand: Any, path: str, channels_first: bool) 
     from_end = before.channels_from_end
     if from_end is None and channels_first and operand.ndim > 1:
         from_end = operand.ndim - 1
-    return replace(before, normalised_by=path, channels_from_end=from_end)
+    return replace(before, normalised_by=path, channels_from_end=from_end, follows=None)
 
 
 def _same(
@@ -212,6 +244,15 @@ def _reshaped(
     return replace(origin, channels_from_end=None)
 
 
+def _indexed(
+    origins: Origins, args: tuple[Any, ...], kwargs: Mapping[str, Any], place: Place
+) -> Origin | None:
+    """Slices (of padding, say) leave the axes where they are."""
+    index = args[1] if isinstance(args[1], tuple) else (args[1],)
+    slices = all(isinstance(one, slice) or one is Ellipsis for one in index)
+    return (_same if slices else _reshaped)(origins, args, kwargs, place)
+
+
 def _moved(
     origins: Origins, args: tuple[Any, ...], kwargs: Mapping[str, Any], place: Place
 ) -> Origin | None:
@@ -228,7 +269,8 @@ def _sum(
         origin = origins.of(operand)
         if origin is not None:
             bias = not isinstance(other, Tensor) or origins.parameter_name(other) is not None
-            return origin if bias else Origin(channels_from_end=origin.channels_from_end)
+            kept = replace(origin, follows=None)
+            return kept if bias else Origin(channels_from_end=origin.channels_from_end)
     return None
 
 
@@ -240,7 +282,7 @@ _KEPT = """dropout dropout_ dropout1d dropout2d dropout3d feature_dropout alpha_
 feature_alpha_dropout contiguous clone detach to float half bfloat16 double type_as
 max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d
 adaptive_avg_pool2d adaptive_avg_pool3d boolean_dispatch chunk split _max_pool2d"""
-_RESHAPED = "flatten view reshape unflatten __getitem__"
+_RESHAPED = "flatten view reshape unflatten"
 _MOVED = "transpose permute movedim t swapaxes squeeze unsqueeze"
 
 RULES: dict[str, Rule] = {
@@ -256,6 +298,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(_KEPT.split(), _same),
     **dict.fromkeys(_RESHAPED.split(), _reshaped),
     **dict.fromkeys(_MOVED.split(), _moved),
+    "__getitem__": _indexed,
     **dict.fromkeys(("add", "add_", "__add__", "__iadd__", "__radd__", "sub", "sub_"), _sum),
 }
 """What each torch call does to the origin of its operand; other calls end the trail."""

@@ -14,6 +14,7 @@ from relucid.errors import DataError, LossError, ModelError
 from relucid.probes.backward import run_backward
 from relucid.probes.batches import Batch, check_not_empty, differentiable, ordinary, read_batches
 from relucid.probes.birth import find_birth
+from relucid.probes.bounds import Boxes, with_bounds
 from relucid.probes.probe import Probe, check_model
 from relucid.probes.refusals import FailingLoss, Refusal
 from relucid.probes.undisturbed import undisturbed
@@ -30,6 +31,7 @@ def observe(
     *,
     batches: int | None = None,
     progress: Progress | None = None,
+    domain: Any = None,
 ) -> Observation:
     """Run ``data`` through ``model`` in evaluation mode and return what was counted.
 
@@ -37,29 +39,40 @@ def observe(
     :func:`~relucid.probes.batches.read_batches`. ``loss(output, target)`` gives a scalar tensor;
     it is given the batch itself where there is no target, for a tensor or a dictionary. With a
     loss, gradients at the pre-activations are counted too. ``batches`` is the most to run; None
-    runs all. ``progress`` is called after each batch with the number of batches done.
+    runs all. ``progress`` is called after each batch with the number of batches done. ``domain``
+    declares the range of the inputs, as :func:`relucid.checkup` says; then each site has bounds of
+    its pre-activations over all inputs of that domain, of the shapes of the first batch.
 
     The model is as before afterwards: each module's own training flag, buffers, parameters,
     ``requires_grad`` and ``.grad``; so are the random states. Nothing is moved between devices.
 
     Raises :class:`~relucid.errors.ModelError` for anything but a module, or one without
     activations; :class:`~relucid.errors.DataError` for empty data and data that the model
-    refuses; :class:`~relucid.errors.LossError` for a loss that fails or is no scalar.
+    refuses; :class:`~relucid.errors.LossError` for a loss that fails or is no scalar;
+    :class:`~relucid.errors.DomainError` for a domain that is no range, does not fit the inputs, or
+    that the data leave.
     """
     check_model(model)
     if loss is not None and not callable(loss):
         raise LossError(f"the loss must be callable as loss(output, target), and {loss!r} is not")
+    boxes = None if domain is None else Boxes(domain, model)
     with (
         torch.inference_mode(False),
         undisturbed(model, evaluate=True),
         Probe(model, gradients=loss is not None) as probe,
     ):
-        run = _Run(model, loss, probe)
+        run, first = _Run(model, loss, probe), None
         for index, batch in enumerate(islice(read_batches(data), batches)):
+            if boxes is not None:
+                boxes.check(batch, index)
+                first = first or batch.mapped(ordinary)
             run.one(batch, index)
             if progress is not None:
                 progress(index + 1)
         observation = run.observation()
+        if boxes is not None and first is not None:
+            probe.remove()
+            observation = with_bounds(observation, model, first, boxes, probe.verdicts)
     return observation
 
 

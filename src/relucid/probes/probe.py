@@ -16,11 +16,15 @@ from torch.nn.parameter import is_lazy
 from torch.utils.hooks import RemovableHandle
 
 from relucid.errors import ModelError, ParameterError
+from relucid.functions import Activation
+from relucid.probes import ranks, state
 from relucid.probes.book import Book
+from relucid.probes.fast_path import fast_path
 from relucid.probes.finder import Finder
+from relucid.probes.history import WINDOW
 from relucid.probes.recognise import is_activation_module
-from relucid.probes.walk import Paths
-from relucid.records import Birth, Observation, Unobserved
+from relucid.probes.walk import NO_KEYWORDS, Paths
+from relucid.records import Birth, Observation, SiteHistory, Unobserved
 
 VALUES = 1 << 16
 """How many values of a call are read unless it is said: reading them takes 0.02 ms on a core."""
@@ -33,6 +37,7 @@ def watch(
     gradients: bool = True,
     scaler: Any = None,
     values: int | None = VALUES,
+    window: int = WINDOW,
 ) -> Probe:
     """Count on every activation of a model, unmodified, while it is used as usual.
 
@@ -49,11 +54,14 @@ def watch(
     Of each call about ``values`` values are read, all those of some samples, in each pass of the
     next ones; None reads all. The samples of a site's record are those that were read.
 
+    ``window`` is the number of sampled passes without firing after which a unit counts as
+    window-dead in the :class:`~relucid.records.SiteHistory` of its site.
+
     Raises :class:`~relucid.errors.ModelError` for anything but an ``nn.Module``, and
-    :class:`~relucid.errors.ParameterError` for an ``every`` or ``values`` that is no positive
-    whole number.
+    :class:`~relucid.errors.ParameterError` for an ``every``, ``values`` or ``window`` that is
+    no positive whole number.
     """
-    return Probe(model, every, gradients=gradients, scaler=scaler, values=values)
+    return Probe(model, every, gradients=gradients, scaler=scaler, values=values, window=window)
 
 
 class Probe:
@@ -67,19 +75,21 @@ class Probe:
         gradients: bool = True,
         scaler: Any = None,
         values: int | None = None,
+        window: int | None = None,
     ) -> None:
         check_model(model)
-        _check_count("every", every)
-        if values is not None:
-            _check_count("values", values)
+        for name, number in (("every", every), ("values", values), ("window", window)):
+            if number is not None:
+                _check_count(name, number)
         self._model, self._every, self._scaler = model, every, scaler
         self._paths = Paths(model)
-        self._book = Book(gradients, values)
+        self._book = Book(gradients, values, window)
         self._finder = Finder(self._paths, self._book)
         self._passes = self._sampled = self._samples = 0
         self._modes: set[bool] = set()
         self._hook: RemovableHandle | None = None
         self._pass: _Pass | None = None
+        self._turn = threading.RLock()
 
     def start(self) -> Self:
         """Begin to watch. Does nothing if it has begun."""
@@ -89,13 +99,17 @@ class Probe:
         return self
 
     def remove(self) -> None:
-        """Stop watching and leave no trace on the model. What was counted stays readable."""
-        if self._pass is not None:
-            self._pass.end(None)
-        self._pass = None
+        """Stop watching and leave no trace on the model. What was counted stays readable.
+
+        A pass that another thread is in at this moment is counted to its end.
+        """
         if self._hook is not None:
             self._hook.remove()
         self._hook = None
+        with self._turn:
+            if self._pass is not None and not self._pass.elsewhere():
+                self._pass.end(None)
+                self._pass = None
         self._book.hooks.remove()
 
     def __enter__(self) -> Self:
@@ -111,18 +125,85 @@ class Probe:
 
     def records(self, *, loss: float | None = None, births: tuple[Birth, ...] = ()) -> Observation:
         """Read what was counted so far. ``loss`` and ``births`` are passed into the record."""
+        return self._observation(self._book, self._sampled, self._samples, loss, births)
+
+    def _observation(
+        self,
+        book: Book,
+        batches: int,
+        samples: int,
+        loss: float | None = None,
+        births: tuple[Birth, ...] = (),
+    ) -> Observation:
         return Observation(
             model=type(self._model).__name__,
             parameters=sum(p.numel() for p in self._model.parameters() if not is_lazy(p)),
             mode=self._mode(),
-            batches=self._sampled,
-            samples=self._samples,
+            batches=batches,
+            samples=samples,
             loss=loss,
-            sites=self._book.records(),
+            sites=book.records(),
             unobserved=tuple(self._unobserved()),
             births=births,
             versions=_versions(),
         )
+
+    @property
+    def verdicts(self) -> dict[int, Activation | None]:
+        """What modules of the model's own were found to be, by their identity."""
+        return self._finder.verdicts
+
+    def history(self) -> dict[str, SiteHistory]:
+        """Read how each site was over time, by name: a part of :meth:`records`, read faster."""
+        return self._book.histories()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return all counts and the history, as a flat dictionary of tensors on the CPU.
+
+        It goes into a checkpoint beside the model's own and comes back with
+        :meth:`load_state_dict`; ``torch.load(weights_only=True)`` and safetensors read it.
+        """
+        numbers = {
+            "passes": self._passes,
+            "sampled": self._sampled,
+            "samples": self._samples,
+            "training": sorted(self._modes),
+            "called": sorted(self._finder.walk.called),
+        }
+        return state.write(self._book, self._model, numbers)
+
+    def load_state_dict(self, state_dict: Mapping[str, Tensor]) -> None:
+        """Go on from what :meth:`state_dict` returned; what was counted here before is dropped.
+
+        A run that is resumed so ends with the same numbers as one never interrupted. A site's
+        layer is known again from its next sampled pass on.
+
+        Raises :class:`~relucid.errors.ModelError` for a state of another model, with what
+        differs, and :class:`~relucid.errors.RecordError` for one that is damaged.
+        """
+        numbers = state.read(self._book, self._model, state_dict)
+        self._passes, self._sampled = numbers["passes"], numbers["sampled"]
+        self._samples, self._modes = numbers["samples"], set(numbers["training"])
+        self._finder.walk.called.update(numbers["called"])
+
+    def merge_ranks(self, group: Any = None) -> Observation:
+        """Return the record over all processes of ``torch.distributed``.
+
+        Every rank of the process ``group`` (None: all) has to call it. One ``all_reduce`` adds
+        the counts; those of this probe stay its own, so it can be called as often as one likes.
+        In the history, ``passes`` are those of all ranks, numbers of dead units are means over
+        them, and ``quiet`` is that of the rank where a unit fired last. The distribution of z
+        and what could not be observed are this rank's. Without a process group this is
+        :meth:`records`.
+
+        Raises :class:`~relucid.errors.ModelError`, on all ranks alike, where they have seen
+        different sites, with what differs.
+        """
+        if ranks.alone():
+            return self.records()
+        counts = self._sampled, self._samples
+        book, (batches, samples) = ranks.summed(self._book, counts, group)
+        return self._observation(book, batches, samples)
 
     def nonfinite(self) -> int:
         """Read how many NaN and infinite values the sites have seen so far."""
@@ -132,13 +213,15 @@ class Probe:
         """Begin a pass; called before each forward of the outermost module."""
         if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
             return
-        if self._pass is not None:
-            if self._pass.nested():
-                return
-            self._pass.end(None)
-        number, self._passes = self._passes, self._passes + 1
-        if number % self._every == 0:
-            self._sample(args, kwargs)
+        with self._turn:  # threads come here at once, and one pass is sampled at a time
+            if self._pass is not None:
+                if self._pass.elsewhere() or self._pass.nested():
+                    return
+                self._pass.end(None)
+                self._pass = None
+            number, self._passes = self._passes, self._passes + 1
+            if number % self._every == 0:
+                self._sample(args, kwargs)
 
     def _sample(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         batch = batch_size(args, kwargs)
@@ -147,7 +230,7 @@ class Probe:
         self._modes.add(self._model.training)
         self._sampled += 1
         self._samples += batch or 0
-        self._book.begin_pass(batch, torch.is_grad_enabled())
+        self._book.begin_pass(batch, torch.is_grad_enabled(), self._passes - 1)
         if self._scaler is not None:
             self._book.hooks.scale = float(self._scaler.get_scale())
         self._pass = _Pass(self._model, self._finder, args, kwargs)
@@ -185,12 +268,12 @@ class _Pass:
     def __init__(
         self, model: nn.Module, finder: Finder, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> None:
-        self.thread, self.depth = threading.get_ident(), 0
+        self._thread, self._depth = threading.current_thread(), 0
         self._root: FrameType | None = _frame_of_call()
         self._finder = finder
-        self._ended = False
+        self._ended = self._over = False
         self._hook = model.register_forward_hook(self._leave, always_call=True)
-        _fast_path.forbid()
+        fast_path.forbid()
         try:
             finder.start(args, kwargs)
         except BaseException:
@@ -202,22 +285,28 @@ class _Pass:
         if self._ended:
             return
         self._ended, self._root = True, None
-        self._hook.remove()
-        _fast_path.allow()
-        self._finder.stop(output)
+        try:
+            self._hook.remove()
+            fast_path.allow()
+            self._finder.stop(output)
+        finally:
+            self._over = True
+
+    def elsewhere(self) -> bool:
+        """Whether another thread is still in this pass, which only that thread can end."""
+        mine = self._thread is threading.current_thread()
+        return not (self._over or mine) and self._thread.is_alive()
 
     def nested(self) -> bool:
-        """Whether the model is being called while this pass runs: by itself, or by a thread.
+        """Whether the model is being called by itself, while this pass runs.
 
         A pass that an interrupt (Ctrl-C) broke off has not ended, but is no longer running: its
         call of the model is not on the stack any more.
         """
         if self._ended:
             return False
-        if threading.get_ident() != self.thread:
-            return True
         inside = self._inside()
-        self.depth += inside
+        self._depth += inside
         return inside
 
     def _inside(self) -> bool:
@@ -227,37 +316,12 @@ class _Pass:
         return frame is not None
 
     def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
-        if torch.compiler.is_compiling() or threading.get_ident() != self.thread:
+        if torch.compiler.is_compiling() or threading.current_thread() is not self._thread:
             return
-        if self.depth:
-            self.depth -= 1
+        if self._depth:
+            self._depth -= 1
         else:
             self.end(output)
-
-
-class _FastPath:
-    """PyTorch's switch of the fused encoder layer, off while any pass is sampled."""
-
-    def __init__(self) -> None:
-        self._lock, self._passes, self._was = threading.Lock(), 0, True
-
-    def forbid(self) -> None:
-        """Switch it off for one more pass."""
-        with self._lock:
-            if not self._passes:
-                self._was = torch.backends.mha.get_fastpath_enabled()
-            self._passes += 1
-            torch.backends.mha.set_fastpath_enabled(False)
-
-    def allow(self) -> None:
-        """Switch it back, if no other pass still needs it off."""
-        with self._lock:
-            self._passes -= 1
-            if not self._passes:
-                torch.backends.mha.set_fastpath_enabled(self._was)
-
-
-_fast_path = _FastPath()
 
 
 def _frame_of_call() -> FrameType | None:
@@ -274,7 +338,9 @@ class _Root:
     def __init__(self, probe: Probe) -> None:
         self._probe = probe
 
-    def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def __call__(
+        self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any] = NO_KEYWORDS
+    ) -> None:
         self._probe.enter_pass(args, kwargs)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:

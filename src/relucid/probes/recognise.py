@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from relucid.errors import ParameterError, UnknownActivationError
 from relucid.functions import Activation, get
+from relucid.probes.tensors import uncountable
 
 PLAIN_NAMES = {
     "relu": "relu",
@@ -20,23 +21,33 @@ PLAIN_NAMES = {
     "selu": "selu",
     "selu_": "selu",
     "silu": "silu",
+    "silu_": "silu",
     "mish": "mish",
+    "mish_": "mish",
     "sigmoid": "sigmoid",
     "sigmoid_": "sigmoid",
     "special_expit": "sigmoid",
     "tanh": "tanh",
     "tanh_": "tanh",
     "atan": "arctan",
+    "atan_": "arctan",
     "arctan": "arctan",
+    "arctan_": "arctan",
     "hardsigmoid": "hardsigmoid",
+    "hardsigmoid_": "hardsigmoid",
     "hardswish": "hardswish",
+    "hardswish_": "hardswish",
     "softsign": "softsign",
     "tanhshrink": "tanhshrink",
     "logsigmoid": "logsigmoid",
     "log_sigmoid": "logsigmoid",
     "glu": "glu",
     "softmax": "softmax",
+    "_softmax": "softmax",
+    "special_softmax": "softmax",
     "log_softmax": "log_softmax",
+    "_log_softmax": "log_softmax",
+    "special_log_softmax": "log_softmax",
     "softmin": "softmin",
 }
 """Calls without parameters that matter here, and the catalogue's name for each."""
@@ -63,8 +74,11 @@ PARAMETERS = {
 }
 """Calls with parameters, and those parameters' names in the order of the arguments."""
 
+RENAMED = {"weight": "negative_slope"}
+"""The catalogue's names for parameters that it names otherwise."""
+
 CLAMPS = frozenset({"clamp", "clamp_", "clip", "clip_", "clamp_min", "clamp_min_"})
-MAXIMA = frozenset({"maximum", "max"})
+MAXIMA = frozenset({"maximum", "fmax", "max"})
 CALLS = frozenset({*PLAIN_NAMES, *PARAMETERS, *CLAMPS, *MAXIMA, "where"})
 """Names of all torch calls that may be an activation."""
 
@@ -82,6 +96,8 @@ class Call:
     z: Tensor
     name: str
     activation: Activation | None
+    learned: tuple[str, ...] = ()
+    """Names of the model's parameters that it takes."""
 
     @property
     def elementwise(self) -> bool:
@@ -100,20 +116,27 @@ def recognise(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
     Integers and complex numbers, and an activation of a parameter itself (a scale kept positive
     by softplus), are no activation calls.
     """
-    name = getattr(function, "__name__", "")
+    name = name_of(function)
     z, rest = _operand(args, kwargs)
     found: Found | None
     if name in MAXIMA:
         z, found = _maximum(args, kwargs)
     elif name == "where":
-        z, found = _where(z, rest)
+        z, found = _where(args, kwargs)
     elif name in CLAMPS:
         found = _clamp(rest, kwargs)
     else:
         found = _named(name, rest, kwargs)
     if found is None or not is_data(z):
         return None
-    return Call(z, found[0], _declared(*found))
+    activation = _declared(*found)
+    return Call(z, found[0] if activation is None else activation.name, activation)
+
+
+def name_of(function: Any) -> str:
+    """Return the function's name; ``relu`` also for ``torch.ops.aten.relu.default``."""
+    name: str = getattr(function, "__name__", "")
+    return name.partition(".")[0] if "." in name else name
 
 
 def of_module(module: nn.Module) -> Activation | None:
@@ -161,25 +184,41 @@ def _named(name: str, rest: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Found
     given |= {n: kwargs[n] for n in names if n in kwargs}
     if catalogue_name == "hardtanh" and given == {"min_val": 0.0, "max_val": 6.0}:
         return "relu6", ()
-    return catalogue_name, tuple((n, _hashable(v)) for n, v in given.items())
+    return catalogue_name, tuple((RENAMED.get(n, n), _hashable(v)) for n, v in given.items())
 
 
 def _clamp(rest: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Found | None:
     """Recognise a clip that rectifies. Others are guards (``clamp(min=1e-6)``)."""
     bounds = (*rest, None, None)
     low, high = kwargs.get("min", bounds[0]), kwargs.get("max", bounds[1])
-    if not _is_number(low, 0.0):
+    if low is None or not _is_zero(low):
         return None
     if high is None:
         return "relu", ()
     return ("relu6", ()) if _is_number(high, 6.0) else None
 
 
-def _where(condition: Any, rest: tuple[Any, ...]) -> tuple[Any, Found | None]:
-    """``where(x > 0, x, 0)``: the condition is compared with x > 0, element by element."""
-    if len(rest) != 2 or not _is_zero(rest[1]) or not is_data(rest[0]):
+def _where(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, Found | None]:
+    """``where(x > 0, x, 0)`` and ``where(x < 0, 0, x)``, told by which values are chosen."""
+    operands = [*args, *(kwargs[n] for n in ("condition", "input", "other") if n in kwargs)]
+    if len(operands) != 3:
         return None, None
-    return (rest[0], ("relu", ())) if torch.equal(condition, rest[0] > 0) else (None, None)
+    if is_data(operands[0]):  # the method: x.where(condition, other)
+        operands[:2] = operands[1::-1]
+    condition, first, second = operands
+    if not isinstance(condition, Tensor) or condition.dtype is not torch.bool:
+        return None, None
+    for z, other, chosen in ((first, second, condition), (second, first, ~condition)):
+        if is_data(z) and _is_zero(other) and _is_positive(z, chosen):
+            return z, ("relu", ())
+    return None, None
+
+
+def _is_positive(z: Tensor, chosen: Tensor) -> bool:
+    """Whether exactly the positive values are chosen; zero and NaN may be or not."""
+    if z.shape != chosen.shape or uncountable(z) or uncountable(chosen):
+        return False
+    return bool(((chosen == (z > 0)) | ~(z.abs() > 0)).all())
 
 
 def _maximum(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, Found | None]:
@@ -195,7 +234,9 @@ def _maximum(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, Fou
 
 def _is_zero(value: Any) -> bool:
     if isinstance(value, Tensor):
-        return not value.requires_grad and not bool(value.any())
+        if value.requires_grad or uncountable(value):
+            return False
+        return not bool(value.any())
     return _is_number(value, 0.0)
 
 

@@ -7,12 +7,16 @@ routes that the functions hand tensors to; for the length of a pass these are wa
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Lock
 from typing import Any
 
 from torch import Tensor
 
 from relucid.functions import Activation
 from relucid.functions.bridge import TorchRoutes, speak_torch, torch_routes
+
+_turn = Lock()
+"""The routes are the whole process's; watches in several threads come and go."""
 
 Seen = Callable[[Activation, Tensor, Callable[[], Any]], Any]
 """Given the activation, z, and what computes h."""
@@ -71,17 +75,19 @@ class WatchedRoutes:
 
     def remove(self) -> None:
         """Take the witness off, also from under others that came later."""
-        above = torch_routes()
-        if above is self:
-            speak_torch(self._inner)
-        while isinstance(above, WatchedRoutes) and above is not self:
-            if above._inner is self:
-                above._inner = self._inner
-            above = above._inner
+        with _turn:
+            above = torch_routes()
+            if above is self:
+                speak_torch(self._inner)
+            while isinstance(above, WatchedRoutes) and above is not self:
+                if above._inner is self:
+                    above._inner = self._inner
+                above = above._inner
 
 
 def watch_routes(seen: Seen) -> WatchedRoutes:
     """Put a witness on the routes, until it is removed."""
-    watched = WatchedRoutes(torch_routes(), seen)
-    speak_torch(watched)
+    with _turn:
+        watched = WatchedRoutes(torch_routes(), seen)
+        speak_torch(watched)
     return watched

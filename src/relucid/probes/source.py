@@ -6,9 +6,10 @@ import contextlib
 import os
 import sys
 from pathlib import Path
-from types import FrameType
+from types import FrameType, FunctionType
 
 import torch
+from torch import nn
 
 _OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _ROOMS = os.path.dirname(os.path.dirname(_OURS))
@@ -35,6 +36,20 @@ def called_by_torch() -> bool:
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
         frame = frame.f_back
     return frame.f_code.co_filename.startswith(_SKIPPED)
+
+
+def scripted_functions(module: nn.Module) -> set[str]:
+    """Names of the functions compiled by TorchScript that the module's methods refer to.
+
+    Nothing sees such a call: no function mode, and no hook.
+    """
+    found: set[str] = set()
+    for base in type(module).__mro__[: type(module).__mro__.index(nn.Module)]:
+        for method in vars(base).values():
+            if isinstance(method, FunctionType):
+                used = ((name, method.__globals__.get(name)) for name in method.__code__.co_names)
+                found |= {name for name, one in used if isinstance(one, torch.jit.ScriptFunction)}
+    return found
 
 
 def raised_here(error: BaseException) -> bool:

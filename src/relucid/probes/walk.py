@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -15,7 +17,8 @@ from torch.utils.hooks import RemovableHandle
 from relucid.functions import Activation
 from relucid.probes.gradients import GradientHook
 from relucid.probes.layers import Place
-from relucid.probes.recognise import ACTIVATION_MODULES, of_module
+from relucid.probes.recognise import ACTIVATION_MODULES, Call, of_module
+from relucid.probes.source import scripted_functions
 
 
 class Role(Enum):
@@ -40,9 +43,14 @@ class Frame:
     """The values of z at entry, kept only while it is tried what the module is."""
     hook: GradientHook | None = None
     """The hook on z, put there before it is known what the module is."""
+    last: tuple[Call, Tensor] | None = None
+    """The last activation call inside it and its result, while it is tried what the module is."""
     opened: list[Any] = field(default_factory=list)
     """Sites first seen inside it, to be withdrawn if the module turns out to be one site."""
 
+
+NO_KEYWORDS: Mapping[str, Any] = MappingProxyType({})
+"""Given to a hook that another thread just removed: PyTorch forgets that it takes keywords."""
 
 Entered = Callable[[Frame, Tensor | None], None]
 Left = Callable[[Frame, Any], None]
@@ -56,6 +64,7 @@ class Paths:
         self.places = {id(m): Place(path, m) for path, m in model.named_modules()}
         self.opaque: dict[str, str] = {}
         self.roles = self._roles()
+        self.scripted = self._scripted()
 
     def _roles(self) -> dict[int, Role]:
         roles: dict[int, Role] = {}
@@ -71,6 +80,15 @@ class Paths:
             else:
                 roles[key] = _role(place.module, place.module is self.model)
         return roles
+
+    def _scripted(self) -> dict[str, set[str]]:
+        """By path, the names of functions compiled by TorchScript that a module may call."""
+        of_class: dict[type[nn.Module], set[str]] = {}
+        for place in self.places.values():
+            if type(place.module) not in of_class:
+                of_class[type(place.module)] = scripted_functions(place.module)
+        found = ((place.path, of_class[type(place.module)]) for place in self.places.values())
+        return {path: names for path, names in found if names}
 
 
 class Walk:
@@ -93,21 +111,24 @@ class Walk:
         """Put hooks on all modules below the outermost one, which the probe itself hooks."""
         self._thread = threading.get_ident()
         for key, role in self._paths.roles.items():
-            module = self._paths.places[key].module
+            place = self._paths.places[key]
+            module = place.module
             if module is self._paths.model or (role is Role.OPAQUE and not _hooks_allowed(module)):
                 continue
-            self._handles.append(module.register_forward_pre_hook(self._enter, with_kwargs=True))
+            enter, leave = partial(self._enter, place, role), partial(self._leave, place)
+            self._handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
             self._handles.append(
-                module.register_forward_hook(self._leave, with_kwargs=True, always_call=True)
+                module.register_forward_hook(leave, with_kwargs=True, always_call=True)
             )
 
     def begin(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Enter the outermost module."""
-        self._enter(self._paths.model, args, kwargs)
+        key = id(self._paths.model)
+        self._enter(self._paths.places[key], self._paths.roles[key], None, args, kwargs)
 
     def end(self, output: Any) -> None:
         """Leave the outermost module, and whatever an interrupted pass left running."""
-        self._leave(self._paths.model, output)
+        self._leave(self._paths.places[id(self._paths.model)], output)
 
     def detach(self) -> None:
         """Take all hooks away again."""
@@ -116,25 +137,38 @@ class Walk:
         self._handles.clear()
         self.stack.clear()
 
-    def _enter(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    def _enter(
+        self,
+        place: Place,
+        role: Role,
+        module: nn.Module | None,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any] = NO_KEYWORDS,
+    ) -> None:
+        """Enter the module of this place; DataParallel calls a replica of it, with its hooks."""
         if torch.compiler.is_compiling() or threading.get_ident() != self._thread:
             return
-        frame = Frame(self._paths.places[id(module)], self._paths.roles[id(module)])
+        frame = Frame(place, role)
         self.stack.append(frame)
         self.called.add(frame.place.path)
-        self._entered(frame, _only_tensor(args, kwargs))
+        with torch._C.DisableTorchFunction():  # the probe's own operations are no calls to see
+            self._entered(frame, _only_tensor(args, kwargs))
 
-    def _leave(self, module: nn.Module, *given: Any) -> None:
+    def _leave(self, place: Place, *given: Any) -> None:
         """Leave a module; ``given`` ends in its output, or None after an exception."""
         if torch.compiler.is_compiling() or threading.get_ident() != self._thread:
             return
         while self.stack:
             frame = self.stack.pop()
-            if frame.place.module is module:
-                self._left(frame, given[-1])
+            if frame.place is place:
+                self._depart(frame, given[-1])
                 return
             if frame.role is Role.OPAQUE:
-                self._left(frame, None)
+                self._depart(frame, None)
+
+    def _depart(self, frame: Frame, result: Any) -> None:
+        with torch._C.DisableTorchFunction():
+            self._left(frame, result)
 
 
 def _only_tensor(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor | None:

@@ -21,6 +21,14 @@ def sample(tensor: Tensor) -> Values:
     return flat[:: max(flat.numel() // _SAMPLE, 1)].double().cpu().numpy().copy()
 
 
+def computes(activation: Activation | None, z: Values, h: Values, dtype_epsilon: float) -> bool:
+    """Whether h = f(z) for this function, as far as the values tell."""
+    if not isinstance(activation, Elementwise) or not z.size:
+        return False
+    finite = np.isfinite(z) & np.isfinite(h)
+    return _error(_value(activation, z[finite]), h[finite]) <= _tolerance(dtype_epsilon)
+
+
 def identify(z: Values, h: Values, dtype_epsilon: float) -> Activation | None:
     """Return the declared function for which h = f(z), or None.
 
@@ -31,7 +39,7 @@ def identify(z: Values, h: Values, dtype_epsilon: float) -> Activation | None:
     z, h = z[finite], h[finite]
     if z.size < 2 or z.min() >= 0.0 or z.max() <= 0.0:
         return None
-    tolerance = max(_LOOSEST * dtype_epsilon, 1e-5)
+    tolerance = _tolerance(dtype_epsilon)
     if _error(z, h) <= tolerance:
         return None
     spread = np.argsort(z)[:: max(z.size // _QUICK, 1)]
@@ -52,9 +60,13 @@ def epsilon(tensor: Tensor) -> float:
     return finfo(tensor.dtype).eps
 
 
+def _tolerance(dtype_epsilon: float) -> float:
+    return max(_LOOSEST * dtype_epsilon, 1e-5)
+
+
 def _value(activation: Elementwise, z: Values) -> Values:
     return np.asarray(activation(z), dtype=np.float64)
 
 
 def _error(found: Values, expected: Values) -> float:
-    return float(np.max(np.abs(found - expected) / (1.0 + np.abs(expected))))
+    return float(np.max(np.abs(found - expected) / (1.0 + np.abs(expected)), initial=0.0))

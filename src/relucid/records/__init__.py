@@ -1,6 +1,8 @@
 """Frozen records of measured facts and of findings, and their JSON form. No torch here."""
 
+from relucid.records.bounds import Bounds, Domain, Gap
 from relucid.records.findings import Checkup, Finding, Prescription, Severity, worst
+from relucid.records.history import SiteHistory
 from relucid.records.serialise import from_json, to_json
 from relucid.records.sites import (
     Birth,
@@ -12,19 +14,29 @@ from relucid.records.sites import (
     SiteRecord,
     Unobserved,
 )
+from relucid.records.trials import Difference, Outcome, Run, Trials, Tried
 
 __all__ = [
     "Birth",
+    "Bounds",
     "Checkup",
+    "Difference",
+    "Domain",
     "Finding",
+    "Gap",
     "GradientRecord",
     "Histogram",
     "Layer",
     "Observation",
+    "Outcome",
     "Prescription",
+    "Run",
     "Severity",
     "Site",
+    "SiteHistory",
     "SiteRecord",
+    "Trials",
+    "Tried",
     "Unobserved",
     "from_json",
     "to_json",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from relucid.records.sites import Observation
+from relucid.records.trials import Trials
 
 
 class Severity(StrEnum):
@@ -35,6 +36,8 @@ class Prescription:
     """Lines of Python that make the change."""
     trial: str | None = None
     """Name of the trial that tests it."""
+    arguments: tuple[str, ...] = ()
+    """What that trial needs to know: of a swap, the old and the new function."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ class Checkup:
     findings: tuple[Finding, ...]
     story: str = ""
     """A sentence of context: how this network was trained, for example."""
+    trials: Trials | None = None
+    """What came of the prescriptions, where they were tried."""
 
     def worst(self) -> Severity:
         """The most severe finding: ``ill``, ``tip`` or ``well``."""

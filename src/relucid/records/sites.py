@@ -8,6 +8,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from relucid.records.bounds import Bounds, Domain
+from relucid.records.history import SiteHistory
+
 Counts = NDArray[np.int64]
 Reals = NDArray[np.float64]
 
@@ -39,6 +42,8 @@ class Site:
     unit_axis: int
     shape: tuple[int, ...]
     """Shape of one sample, without the batch axis."""
+    learned: tuple[str, ...] = ()
+    """Names of the model's parameters that the activation learns (PReLU's ``act.weight``)."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +127,14 @@ class SiteRecord:
     histogram: Histogram | None = None
     layer: Layer | None = None
     gradient: GradientRecord | None = None
+    follows: str | None = None
+    """Name of the site whose output z is, perhaps pooled or reshaped: a ReLU after a ReLU."""
+    history: SiteHistory | None = None
+    """How it was over time, where it was watched."""
     more: dict[str, Reals] = field(default_factory=dict)
     """What further counters count, by name, one entry a unit."""
+    bounds: Bounds | None = None
+    """What holds for every input of the domain, where one was declared."""
 
     @property
     def fire_rate(self) -> Reals:
@@ -195,3 +206,5 @@ class Observation:
     births: tuple[Birth, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
     """Versions of relucid, torch and Python."""
+    domain: Domain | None = None
+    """The inputs for which the sites' bounds hold, where a domain was declared."""

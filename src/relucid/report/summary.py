@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from relucid.errors import RecordError
-from relucid.records import Checkup, Finding, Severity, SiteRecord
+from relucid.records import Checkup, Finding, Gap, Observation, Severity, SiteRecord
 from relucid.report.words import figure, in_words, listed, one_line, plural
 
 ORDER = (
@@ -159,3 +159,25 @@ def function_name(record: SiteRecord) -> str:
     """Return the activation with the parameters that were changed: ``elu(alpha=0.5)``."""
     changed = ", ".join(f"{name}={value:g}" for name, value in record.site.parameters.items())
     return f"{record.site.activation}({changed})" if changed else record.site.activation
+
+
+def proved(observation: Observation) -> str:
+    """What holds for every input of the declared domain, in a sentence."""
+    domain = observation.domain
+    if domain is None:
+        return ""
+    bounds = [record.bounds for record in observation.sites if record.bounds is not None]
+    dead, on = sum(int(one.dead.sum()) for one in bounds), sum(int(one.on.sum()) for one in bounds)
+    inputs = "; ".join(
+        f"{one_line(name)}: {one_line(told)}" for name, told in domain.inputs.items()
+    )
+    return (
+        f"For every input of the domain ({inputs}) {plural(dead, 'unit')} provably "
+        f"{'gives' if dead == 1 else 'give'} 0, and {plural(on, 'unit')} never "
+        f"{'has' if on == 1 else 'have'} a z below 0."
+    )
+
+
+def in_gap(gap: Gap) -> str:
+    """What stopped the bounds, in a line."""
+    return f"{plural(gap.units, 'unit')} at {plural(gap.sites, 'site')}, by {one_line(gap.cause)}"

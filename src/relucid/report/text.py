@@ -16,9 +16,12 @@ from relucid.report.summary import (
     gradient_note,
     grouped,
     heading,
+    in_gap,
+    proved,
     verdict,
 )
 from relucid.report.table import sites_table
+from relucid.report.trials_text import trials_text
 from relucid.report.words import (
     amount,
     one_line,
@@ -87,6 +90,8 @@ def _checkup(pen: Pen, checkup: Checkup, told: set[str]) -> Iterator[RenderableT
     for group in groups:
         if group[0].severity in PROMINENT:
             yield from _finding(pen, group, told)
+    if checkup.trials is not None:
+        yield from trials_text(pen, checkup.trials)
     yield from _quiet(pen, groups)
     yield from sites_table(pen, checkup)
     yield from _beyond(pen, checkup)
@@ -162,6 +167,10 @@ def _beyond(pen: Pen, checkup: Checkup) -> Iterator[RenderableType]:
         )
     for missed in seen.unobserved:
         yield pen.write(f"Not observed: {one_line(missed.name)} ({one_line(missed.reason)}).")
+    if seen.domain is not None:
+        yield pen.write(proved(seen))
+        for gap in seen.domain.gaps:
+            yield pen.write(f"Without bounds: {in_gap(gap)}.", "dim")
     if seen.sites and (note := gradient_note(seen.sites)):
         yield pen.write(note, "dim")
     yield ""

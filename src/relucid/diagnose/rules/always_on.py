@@ -4,7 +4,7 @@
 z > 0 on every element of every sample. On this data such a unit is a linear map. With n
 independent samples that all fired, the unit fails to fire for less than 1 - 0.05**(1/n) of all
 samples, with 95% confidence. Serra et al. 2020 (arXiv:2001.00218) call units that provably are
-so *stably active*.
+so *stably active*; with a declared input domain these are told apart.
 
 **Why it harms.** An activation is there to bend the signal. A layer whose units are all always
 on could be merged with the next one: the network is one layer less deep than it pays for. Single
@@ -23,6 +23,7 @@ import numpy as np
 
 from relucid.diagnose.evidence import never_seen
 from relucid.diagnose.facts import function_of, is_linear_where_it_fires
+from relucid.diagnose.proofs import proved_on
 from relucid.diagnose.remedies import LOWER_LEARNING_RATE, NORMALISE, RIGHT_GAIN
 from relucid.diagnose.sites import judge_each
 from relucid.diagnose.threshold import Threshold, Thresholds
@@ -86,13 +87,15 @@ def _judge(record: SiteRecord, thresholds: Thresholds) -> Finding:
     }
     title = of_units(int(on.sum()), record, "always on")
     if share < thresholds[SHARE] or not on.any():
-        return _verdict.well(record, title, "The layer bends the signal.", **numbers)
+        meaning = f"The layer bends the signal.{proved_on(record, on)}"
+        return _verdict.well(record, title, meaning, **numbers)
     say = _verdict.ill if share == 1.0 else _verdict.tip
     finding = say(
         record,
         title,
         "These units pass every sample on along a straight line, so the activation does nothing "
-        "for them: with all units like that, this layer and the next could be one.",
+        "for them: with all units like that, this layer and the next could be one."
+        f"{proved_on(record, on)}",
         units=tuple(np.flatnonzero(on).tolist()),
         prescriptions=(NORMALISE, RIGHT_GAIN, LOWER_LEARNING_RATE),
         **numbers,

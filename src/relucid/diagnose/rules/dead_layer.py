@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterator
 
 from relucid.diagnose.evidence import never_seen
 from relucid.diagnose.hurdles import Hurdles, in_order
+from relucid.diagnose.proofs import proved_dead
 from relucid.diagnose.remedies import LOWER_LEARNING_RATE, REINITIALISE, RIGHT_GAIN, swap_at
 from relucid.diagnose.threshold import Threshold, Thresholds
 from relucid.diagnose.verdict import Verdict, unless_few
@@ -89,7 +90,7 @@ def _dead(record: SiteRecord, say: Callable[..., Finding]) -> Finding:
         f"all {counted(record.site.units, 'unit')} are dead",
         f"The layer gives 0 for each of {counted(record.samples, 'sample')}: nothing passes "
         "forward, and no gradient passes back to the layers before it, so it cannot recover by "
-        f"training.{_cause(record)}",
+        f"training.{_cause(record)}{proved_dead(record, record.silent)}",
         units=tuple(range(record.site.units)),
         measured=1.0,
         threshold=1.0,

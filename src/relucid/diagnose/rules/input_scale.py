@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from relucid.diagnose.hurdles import Hurdles, in_order
-from relucid.diagnose.scale import signal, weight_gain
+from relucid.diagnose.scale import signal, weight_gain, why_no_scale
 from relucid.diagnose.threshold import Threshold, Thresholds
 from relucid.diagnose.verdict import Verdict
 from relucid.diagnose.words import times
@@ -77,7 +77,7 @@ def _unjudged(record: SiteRecord) -> str | None:
         return f"{record.layer.normalised_by} normalises what the first layer makes of the input"
     if record.layer.weight_rms == 0.0:
         return f"the weights of {record.layer.name} are all zero, so the input is not seen"
-    return None
+    return why_no_scale(record)
 
 
 def _judge(record: SiteRecord, size: float, thresholds: Thresholds) -> Finding:

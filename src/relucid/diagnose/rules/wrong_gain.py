@@ -12,7 +12,8 @@ signal and gradient, so they are left to vanishing_gradients.
 **Why it harms.** A signal that fades reaches the output as a constant, and its gradient fades
 alike; one that grows saturates, overflows, or gives steps that are too large.
 
-**What to do.** Start from the right gain for each layer's activation, or normalise.
+**What to do.** Start from the right gain for each layer's activation, or normalise. Weights that
+grew in training were thrown there by steps that were too large: lower the learning rate.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from itertools import pairwise
 
 from relucid.diagnose.facts import forward_gain, function_of
 from relucid.diagnose.hurdles import Hurdles, in_order
-from relucid.diagnose.remedies import NORMALISE, RIGHT_GAIN
-from relucid.diagnose.scale import signal, weight_gain
+from relucid.diagnose.remedies import LOWER_LEARNING_RATE, NORMALISE, RIGHT_GAIN
+from relucid.diagnose.scale import signal, weight_gain, why_no_scale
 from relucid.diagnose.threshold import Threshold, Thresholds
 from relucid.diagnose.verdict import Verdict
 from relucid.diagnose.words import times
@@ -83,7 +84,7 @@ def _unjudged(record: SiteRecord) -> str | None:
         return f"no gain keeps both signal and gradient through {function.name}"
     if not signal(record) > 0.0:
         return "its pre-activation never changes"
-    return None
+    return why_no_scale(record)
 
 
 def _zero(record: SiteRecord, layer: str) -> Finding:
@@ -132,7 +133,7 @@ def _of_run(run: Sequence[SiteRecord], thresholds: Thresholds) -> Finding:
         title,
         f"From layer to layer it {verb} {times(right)}-fold, since the weights are {times(each)} "
         "times what their activation asks for.",
-        prescriptions=(RIGHT_GAIN, NORMALISE),
+        prescriptions=(RIGHT_GAIN, NORMALISE, *((LOWER_LEARNING_RATE,) if change > 1.0 else ())),
         **numbers,
     )
 

@@ -48,6 +48,20 @@ class HistogramCounter:
         below, above = int(counts[1]), int(counts[-1])
         return Histogram(edges, counts[2:-1].copy(), below, above, self._curve(edges))
 
+    def state(self) -> NDArray[np.float64]:
+        """Read the width of a bin, the first edge in widths and the tally; empty before a call."""
+        if self._width is None or self._tally is None:
+            return np.zeros(0)
+        range_and_tally = (float(self._width), float(self._first), *self._tally.tolist())
+        return np.array(range_and_tally, np.float64)
+
+    def put(self, state: NDArray[np.float64]) -> None:
+        """Go on from what :meth:`state` read."""
+        if state.size:
+            width, first, *tally = torch.from_numpy(state)
+            self._width, self._first = width.clone(), first.clone()
+            self._tally = torch.stack(tally).to(torch.int64)
+
     def _curve(self, edges: NDArray[np.float64]) -> NDArray[np.float64]:
         if not isinstance(self._activation, Elementwise):
             return np.zeros(0)

@@ -28,19 +28,36 @@ class Totals:
         """Values that each unit has seen."""
         self._held: Added | None = None
 
-    def read(self, values: Tensor, part: Part, factors: NDArray[np.float64] | None = None) -> None:
-        """Add what a call's values add, times ``factors``, one for each of ``wanted``."""
+    def read(
+        self, values: Tensor, part: Part, factors: NDArray[np.float64] | None = None
+    ) -> tuple[Added, int]:
+        """Add what a call's values add, times ``factors``, one for each of ``wanted``.
+
+        Return what was added, and how many values of each unit that is from.
+        """
         view, unit_axis = part.three_axes(values)
         added = read(view, unit_axis, part.group, self.wanted)
         if factors is not None:
-            added = added * _like(added, factors)
-        self.elements += view.shape[0] * view.shape[3 - unit_axis]
-        self._held = added if self._held is None else added + _like(added, self._held)
+            added = added * like(added, factors)
+        elements = view.shape[0] * view.shape[3 - unit_axis]
+        self.elements += elements
+        self._held = added if self._held is None else added + like(added, self._held)
+        return added, elements
+
+    def put(self, sums: NDArray[np.float64], elements: int) -> None:
+        """Go on from sums that :meth:`sums` read."""
+        if sums.shape != (len(self.wanted), self.units):
+            raise ValueError(f"sums of shape {sums.shape} for {len(self.wanted)}, {self.units}")
+        self._held, self.elements = sums, elements
+
+    def sums(self) -> NDArray[np.float64]:
+        """Read all sums, one row for each of ``wanted``."""
+        if self._held is None:
+            return np.zeros((len(self.wanted), self.units))
+        return as_array(self._held)
 
     def __getitem__(self, one: Sum) -> NDArray[np.float64]:
-        if self._held is None:
-            return np.zeros(self.units)
-        totals: NDArray[np.float64] = as_array(self._held)[self.wanted.index(one)]
+        totals: NDArray[np.float64] = self.sums()[self.wanted.index(one)]
         return totals
 
     def counts(self, one: Sum) -> NDArray[np.int64]:
@@ -48,7 +65,7 @@ class Totals:
         return self[one].astype(np.int64)
 
 
-def _like(added: Added, other: Added) -> Any:
+def like(added: Added, other: Added) -> Any:
     """Return ``other`` where ``added`` is: in NumPy, or on its device."""
     if not isinstance(added, Tensor):
         return as_array(other)

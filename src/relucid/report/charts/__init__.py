@@ -6,7 +6,8 @@ it, and in the text alternative.
 """
 
 from relucid.report.charts.distributions import distribution_chart
+from relucid.report.charts.effects import effects_chart
 from relucid.report.charts.gradients import gradient_chart
 from relucid.report.charts.strips import CELLS, strip_chart
 
-__all__ = ["CELLS", "distribution_chart", "gradient_chart", "strip_chart"]
+__all__ = ["CELLS", "distribution_chart", "effects_chart", "gradient_chart", "strip_chart"]

@@ -8,29 +8,31 @@ from xml.etree import ElementTree
 # The drawing elements that charts need. Anything else that a chart might bring (a link, a
 # picture, a script, a style sheet) could reach outside the page, and is dropped.
 _ALLOWED = {
-    "svg": {"viewBox", "preserveAspectRatio", "class", "role", "aria-label"},
+    "svg": {"viewBox", "class", "role", "aria-label"},
     "g": {"transform", "fill", "stroke", "font-size"},
     "path": {"d", "transform", "fill", "stroke"},
     "line": {"transform", "x1", "x2", "y1", "y2", "stroke"},
     "text": {"transform", "fill", "text-anchor", "font-size", "font-weight"},
 }
 _EVERYWHERE = {"stroke-width", "stroke-dasharray", "stroke-linecap", "fill-opacity", "opacity"}
-_DECIMALS = re.compile(r"-?\d*\.\d{3,}")
+_DECIMALS = re.compile(r"-?\d*\.\d{2,}")
+# What style.css says where nothing else is said.
+_STYLED = {
+    "line": {"stroke": "var(--line)", "stroke-width": "1"},
+    "text": {"font-size": "12px", "font-weight": "normal", "fill": "var(--muted)"},
+}
 _NOTHING = {"M0,0h0v0h0Z", "", None}
 
 
-def tidy(svg: str, label: str, *, stretch: bool = False) -> str:
+def tidy(svg: str, label: str) -> str:
     """Return ``svg`` for use inside an HTML page, spoken as ``label``.
 
     The namespace declarations go (HTML needs none), as do Vega's hit areas, classes and
-    rounding noise; neighbouring paths of one colour become one. ``stretch`` lets the picture
-    fill any width without keeping its proportions.
+    rounding noise; neighbouring paths of one colour become one.
     """
     old = ElementTree.fromstring(svg)
     attributes = {"viewBox": old.get("viewBox", ""), "role": "img", "aria-label": label}
-    attributes["class"] = "strip" if stretch else "chart"
-    if stretch:
-        attributes["preserveAspectRatio"] = "none"
+    attributes["class"] = "chart"
     new = ElementTree.Element("svg", attributes)
     _copy_children(old, new)
     return ElementTree.tostring(new, encoding="unicode")
@@ -56,7 +58,9 @@ def _copied(old: ElementTree.Element) -> ElementTree.Element | None:
         return None
     allowed = _ALLOWED[tag] | _EVERYWHERE
     kept = {key: _short(value) for key, value in old.items() if key in allowed}
-    new = ElementTree.Element(tag, {k: v for k, v in kept.items() if not _is_default(k, v)})
+    styled = _STYLED.get(tag, {})
+    told = {k: v for k, v in kept.items() if not _is_default(k, v) and styled.get(k) != v}
+    new = ElementTree.Element(tag, told)
     new.text = old.text
     _copy_children(old, new)
     return None if tag == "g" and len(new) == 0 else new
@@ -84,4 +88,4 @@ def _is_default(key: str, value: str) -> bool:
 
 
 def _short(value: str) -> str:
-    return _DECIMALS.sub(lambda match: f"{float(match[0]):.2f}".rstrip("0").rstrip("."), value)
+    return _DECIMALS.sub(lambda match: f"{float(match[0]):.1f}".rstrip("0").rstrip("."), value)
