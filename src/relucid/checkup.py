@@ -92,12 +92,14 @@ class Health:
         observation: Observation,
         *,
         title: str | None = None,
+        data: str | None = None,
         story: str = "",
         thresholds: Mapping[str, float] | None = None,
     ) -> Health:
         """Diagnose what was observed: of a watch over training, ``Health.of(probe.records())``.
 
-        ``title``, ``story`` and ``thresholds`` as for :func:`checkup`. Raises
+        ``data`` says in words what the data were; ``title``, ``story`` and ``thresholds`` as for
+        :func:`checkup`. Raises
         :class:`~relucid.errors.RuleError` where a threshold has no such name, or is no number.
         """
         from relucid.diagnose import diagnose
@@ -105,7 +107,7 @@ class Health:
         several = "es" if observation.batches != 1 else ""
         record = Checkup(
             title=title or observation.model,
-            data=f"{observation.samples:,} samples in {observation.batches} batch{several}",
+            data=data or f"{observation.samples:,} samples in {observation.batches} batch{several}",
             observation=observation,
             findings=diagnose(observation, thresholds=thresholds),
             story=story,

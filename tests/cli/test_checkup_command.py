@@ -3,15 +3,12 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-
-from relucid.cli import main
 
 SUBJECTS = """
 import torch
@@ -75,13 +72,6 @@ attribute = 3
 """
 
 
-@dataclass
-class Done:
-    returncode: int
-    stdout: str
-    stderr: str
-
-
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with subjects, made the current one; what it taught the process is forgotten."""
@@ -93,21 +83,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield tmp_path
     for name in ("mine", "broken"):
         sys.modules.pop(name, None)
-
-
-@pytest.fixture
-def relucid(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Callable[..., Done]:
-    """Run the command in this process, which saves two seconds of imports a call."""
-
-    def run(*arguments: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["relucid", *arguments])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        return Done(stopped.value.code or 0, *capfd.readouterr())
-
-    return run
 
 
 def test_digits_without_a_subject_in_a_process_of_its_own(tmp_path: Path) -> None:

@@ -82,21 +82,6 @@ def test_common_functions_need_no_test_for_nan(name):
     assert not [v for v in tests if v.arguments[0] is v.arguments[1]]
 
 
-@pytest.fixture
-def tape():
-    return Tape(32)
-
-
-@pytest.fixture
-def x(tape):
-    return tape.input("x")
-
-
-@pytest.fixture
-def m(tape):
-    return KernelWords(tape)
-
-
 def test_arithmetic_hands_a_nan_on_and_another_number_does_not(tape, m, x):
     y = tape.input("y")
     for value in (x + y, 2.0 - x, x * 0.0, y / x, m.fma(y, y, x), -x, abs(x), m.sqrt(x)):

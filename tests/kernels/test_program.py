@@ -5,23 +5,7 @@ import math
 import pytest
 
 from relucid.errors import KernelError
-from relucid.kernels.program import Tape, Value, most_alive, needed
-from relucid.kernels.words import KernelWords
-
-
-@pytest.fixture
-def tape():
-    return Tape(32)
-
-
-@pytest.fixture
-def x(tape):
-    return tape.input("x")
-
-
-@pytest.fixture
-def m(tape):
-    return KernelWords(tape)
+from relucid.kernels.program import Value, most_alive, needed
 
 
 def operations(tape):

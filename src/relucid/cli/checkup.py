@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from relucid.cli.told import Data, check_page, tell
+
 if TYPE_CHECKING:
     from relucid.checkup import Health
     from relucid.cli.progress import Tell
@@ -37,13 +39,7 @@ def checkup(
             "on shipped digits: one healthy, one sick.",
         ),
     ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            help="Data instead of the subject's own: a .npz, .npy, .safetensors or .pt file with "
-            "'inputs' and 'targets', or MODULE:FUNCTION."
-        ),
-    ] = None,
+    data: Data = None,
     html: Annotated[
         Path | None, typer.Option(help="Write the report as one self-contained page.")
     ] = None,
@@ -101,10 +97,7 @@ def checkup(
 
     Exit status: 0 when the checkup ran, 1 when --fail-on applies, 2 on wrong use.
     """
-    if html is not None:
-        from relucid.report import check_writable
-
-        check_writable(html)
+    check_page(html)
     limits, box = _limits(threshold or ()), _range(domain)
     given = {"steps": trial_steps, "seconds": trial_seconds, "seeds": seeds}
     asked = {name: value for name, value in given.items() if value is not None}
@@ -114,14 +107,7 @@ def checkup(
         if subject is None
         else _examine(subject, data, steps, settings, limits, box)
     )
-    if html is not None:
-        health.save(html)
-    if json:
-        typer.echo(health.to_json())
-    else:
-        health.show()
-        if html is not None:
-            typer.echo(f"Report with pictures: {html}")
+    tell(health, html, json)
     if fail_on is not None and _at_least(health, fail_on):
         raise typer.Exit(1)
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from relucid.cli.told import Data, check_page, tell
+
 if TYPE_CHECKING:
     from relucid.checkup import Health
     from relucid.cli.training import Training
@@ -27,13 +29,7 @@ def watch(
             "learning rate.",
         ),
     ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            help="Data instead of the subject's own: a .npz, .npy, .safetensors or .pt file with "
-            "'inputs' and 'targets', or MODULE:FUNCTION."
-        ),
-    ] = None,
+    data: Data = None,
     every: Annotated[int, typer.Option(min=1, help="Watch every so many passes.")] = 1,
     window: Annotated[
         int,
@@ -61,10 +57,7 @@ def watch(
     from relucid.cli.training import digits_training, training_of
     from relucid.errors import SubjectError
 
-    if html is not None:
-        from relucid.report import check_writable
-
-        check_writable(html)
+    check_page(html)
     if subject is not None:
         training = training_of(load_subject(subject, data), epochs, steps)
     elif data is not None or epochs is not None:
@@ -72,7 +65,7 @@ def watch(
     else:
         training = digits_training(steps)
     observation, interrupted = _watched(training, every, window)
-    _show(_checked(training, observation, interrupted), html, json)
+    tell(_checked(training, observation, interrupted), html, json)
     if interrupted:
         raise typer.Exit(INTERRUPTED)
 
@@ -101,21 +94,8 @@ def _watched(training: Training, every: int, window: int) -> tuple[Observation, 
 def _checked(training: Training, seen: Observation, interrupted: bool) -> Health:
     """Diagnose what was seen."""
     from relucid.checkup import Health
-    from relucid.diagnose import diagnose
-    from relucid.records import Checkup
 
     told = f"{training.story} Ended by Ctrl-C.".strip() if interrupted else training.story
     passes = "pass" if seen.batches == 1 else "passes"
     data = f"{seen.samples:,} samples in {seen.batches:,} {passes} of its training"
-    return Health((Checkup(training.title, data, seen, diagnose(seen), told),))
-
-
-def _show(health: Health, html: Path | None, json: bool) -> None:
-    if html is not None:
-        health.save(html)
-    if json:
-        typer.echo(health.to_json())
-        return
-    health.show()
-    if html is not None:
-        typer.echo(f"Report with pictures: {html}")
+    return Health.of(seen, title=training.title, data=data, story=told)

@@ -81,9 +81,12 @@ def _matrix(call: Operation, first: int) -> Interval | None:
         plain = weighted(a, b, added, torch.matmul, a.low.shape[-1], call.dtype)
         return plain if a.ball is None else _closer(plain, a.ball, b, added, call.dtype)
     if isinstance(b, Interval):
-        swapped: Apply = lambda values, weight: torch.matmul(weight, values)  # noqa: E731
-        return weighted(b, a, added, swapped, b.low.shape[-2], call.dtype)
+        return weighted(b, a, added, _from_left, b.low.shape[-2], call.dtype)
     return None
+
+
+def _from_left(values: Tensor, weight: Tensor) -> Tensor:
+    return torch.matmul(weight, values)
 
 
 def _closer(
