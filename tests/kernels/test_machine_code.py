@@ -11,7 +11,7 @@ import pytest
 
 import relucid
 from relucid.kernels.build import Builder
-from relucid.kernels.llvm.compile import REGISTERS, _module, machine, registers_for
+from relucid.kernels.llvm.compile import _module, machine
 from relucid.kernels.llvm.emit import Emitter
 from relucid.kernels.program import needed
 from support.cases import ELEMENTWISE
@@ -105,16 +105,6 @@ def test_sums_over_learned_parameters_take_no_calls(layout, processor):
     listing = machine().target.emit_assembly(_module(text))
     body = listing.split(f"{layout}_K:")[1].split(f".size\t{layout}_K")[0]
     assert "\tcall" not in body
-
-
-@pytest.mark.skipif(machine().vector_bits < 512, reason="fewer registers")
-def test_programs_with_few_numbers_alive_take_more_vectors_at_once():
-    sigmoid, gelu, relu = (built(relucid.get(name)) for name in ("sigmoid", "gelu", "relu"))
-    assert registers_for(sigmoid.forward()) == 2 * registers_for(gelu.forward()) == 2 * REGISTERS
-    assert registers_for(Builder(relucid.get("elu"), "float32", 32).forward("columns")) == 1
-    # Packed bits come in groups of 64.
-    for loop in (relu.forward_with_mask(), relu.backward_from_mask()):
-        assert registers_for(loop) == REGISTERS
 
 
 def test_code_that_does_call_or_compute_single_numbers_would_be_noticed():

@@ -115,7 +115,7 @@ POLYNOMIALS = {
     ),
     "normal slope": Polynomial(
         normal._SLOPE, lambda w: slope_tail(4 / w - 4), 4 / 18.6, 1.0,
-        lambda w: 1 / slope_tail(4 / w - 4), 25.9,
+        lambda w: 1 / slope_tail(4 / w - 4), 25.0,
     ),
 }  # fmt: skip
 

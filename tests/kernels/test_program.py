@@ -5,7 +5,7 @@ import math
 import pytest
 
 from relucid.errors import KernelError
-from relucid.kernels.program import Value, most_alive, needed
+from relucid.kernels.program import Value, needed
 
 
 def operations(tape):
@@ -179,12 +179,3 @@ def test_what_both_branches_share_is_computed_once(tape, m, x):
     shared = m.sqrt(m.where(right, x, -x) + 1.0)
     kept = m.where(right, shared, shared * 2.0)
     assert [v.operation for v in needed(tape.values, [kept])].count("sqrt") == 1
-
-
-def test_how_many_numbers_are_alive_at_once(tape, m, x):
-    y = tape.input("y")
-    assert most_alive(tape.values, [x]) == 1
-    assert most_alive(tape.values, [x + y]) == 2
-    assert most_alive(tape.values, [-(abs(x) + 1.0)]) == 1
-    assert most_alive(tape.values, [(x + y) * (x - y)]) == 3
-    assert most_alive(tape.values, [x + y, x - y]) == 3

@@ -8,8 +8,7 @@ loops, calls or branches, so that any compiler can turn it into one vector loop.
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -272,19 +271,6 @@ def needed(values: Iterable[Value], outputs: Iterable[Operand]) -> list[Value]:
             kept.append(value)
             wanted.update(id(a) for a in value.arguments if isinstance(a, Value))
     return kept[::-1]
-
-
-def most_alive(values: Iterable[Value], outputs: Sequence[Operand]) -> int:
-    """How many numbers wait for their last use at once, where ``outputs`` are computed in order."""
-    order = needed(values, outputs)
-    last = {id(a): place for place, v in enumerate(order) for a in v.arguments}
-    last.update((id(output), len(order)) for output in outputs)
-    most = alive = 0
-    ending = Counter(last[id(v)] for v in order if v.kind != "bool")
-    for place, value in enumerate(order):
-        alive += (value.kind != "bool") - ending[place]
-        most = max(most, alive)
-    return most
 
 
 def _identity(operand: Operand) -> Any:

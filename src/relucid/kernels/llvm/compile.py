@@ -13,16 +13,13 @@ from relucid.errors import KernelError
 from relucid.kernels.cache import load, store
 from relucid.kernels.contract import Loop
 from relucid.kernels.describe import describe
-from relucid.kernels.program import most_alive
 
 REGISTERS = 4
 """Vector registers of elements that a row's loop computes at once, operation by operation, so that
-their latencies overlap: SiLU forward 5.7 copies of the tensor with 1, 4.8 with 2, 4.6 with 4."""
-
-_FEW = 6
-"""Of programs with at most so many numbers alive at once, twice as many vectors still fit the 32
-registers of AVX-512 well enough. Cycles a vector with 4 and with 8: softplus 15.7 and 12.9 (5
-alive), SiLU backward 15.0 and 12.8 (6), but Mish 16.5 and 18.6 (7), GELU 23.5 and 26.6 (8)."""
+their latencies overlap: SiLU forward 5.7 copies of the tensor with 1, 4.8 with 2, 4.6 with 4. In
+cache 8 gain another tenth for some (SiLU backward 18.0 and 16.1 cycles a vector), but from memory
+they take up to 2.8 times as long: SiLU backward 4.4 and 12 ms, tanh's 3.9 and 7.1 (2**24 elements).
+"""
 
 _LOCK = threading.Lock()
 
@@ -111,18 +108,8 @@ def _machine_code(key: str, write: Callable[[str], str]) -> bytes:
 def _text(loop: Loop, key: str) -> str:
     from relucid.kernels.llvm.emit import Emitter  # only a first use compiles
 
-    return Emitter(loop, registers_for(loop) * machine().lanes(loop.tape.bits), key).emit()
-
-
-def registers_for(loop: Loop) -> int:
-    """How many vector registers of elements a loop computes at once."""
-    if loop.layout != "rows":
-        return 1
-    # Packed bits are read and written in groups of 64.
-    streams_only = loop.results == loop.outputs and not loop.masks
-    if machine().vector_bits < 512 or not streams_only:
-        return REGISTERS
-    return REGISTERS * (2 if most_alive(loop.tape.values, loop.outputs) <= _FEW else 1)
+    registers = REGISTERS if loop.layout == "rows" else 1
+    return Emitter(loop, registers * machine().lanes(loop.tape.bits), key).emit()
 
 
 def _module(text: str) -> Any:

@@ -195,9 +195,14 @@ def mish_slope(m: Any, x: Any) -> Any:
     bend = m.fma(4.0 * bounded, 1.0 + d, m.fma(4.0, d, 6.0))
     opening = m.fma(d, m.fma(d, bend, 4.0), 1.0)
     # For x <= 0 over d. Near the root 1 + x is exact.
-    rise = 4.0 * (1.0 + bounded)
-    closing = m.fma(d, m.fma(d, 4.0 + d, 2.0 + rise), rise) * power.first
-    closing = m.fma(closing, power.s, closing) * power.second
+    rise, bent = m.fma(4.0, bounded, 4.0), m.fma(4.0, bounded, 6.0)
+    inner = m.fma(d, 4.0 + d, bent)
+    closing = m.fma(d, inner, rise)
+    if m.bits == 64:
+        closing = m.fma(closing, power.s, closing)
+    else:  # it does not cancel, nor is it rounded but where s multiplies it
+        closing = m.fma(d, inner, m.fma(closing, power.s, rise))
+    closing = closing * power.first * power.second
     # (1 + 2*d + 2*d**2)**2 or (2 + 2*d + d**2)**2
     square = m.fma(m.where(right, 4.0, 1.0), d, m.where(right, 8.0, 4.0))
     square = m.fma(d, m.fma(d, square, 8.0), m.where(right, 4.0, 8.0))
