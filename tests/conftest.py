@@ -1,10 +1,19 @@
-"""What all tests share: a folder for compiled kernels, apart from the user's own."""
+"""What all tests share: folders of their own, and no word to the network."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+# The hosts and trackers of relucid.integrations report to their makers unless told not to.
+os.environ |= {
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_OFFLINE": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "WANDB_ERROR_REPORTING": "false",
+    "WANDB_MODE": "offline",
+}
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -16,3 +25,9 @@ def kernel_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RELUCID_CACHE", str(folder / "kernels"))
         yield folder / "kernels"
+
+
+@pytest.fixture(autouse=True)
+def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Comparisons that name no store keep their runs in the test's folder."""
+    monkeypatch.setenv("RELUCID_STORE", str(tmp_path / "comparisons.db"))

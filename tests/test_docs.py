@@ -1,5 +1,6 @@
 """The Python of the documentation runs as it stands, page by page in one namespace."""
 
+import linecache
 import re
 from pathlib import Path
 
@@ -19,8 +20,12 @@ def code_of(page: Path) -> list[str]:
 def test_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {"__name__": "example"}
-    for block in code_of(page):
-        exec(compile(block, str(page), "exec"), namespace)
+    for number, block in enumerate(code_of(page), 1):
+        name = f"{page.name} block {number}"
+        # As of a file, or of a cell of a notebook, its source can be looked up.
+        lines = block.splitlines(keepends=True)
+        monkeypatch.setitem(linecache.cache, name, (len(block), None, lines, name))
+        exec(compile(block, name, "exec"), namespace)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

@@ -4,12 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 from relucid import nn
 from relucid.checkup import Health, checkup
+from relucid.compare import compare
 from relucid.functions import Kink, Parameter, activation, catalogue, get
 from relucid.kernels import precision, route
 from relucid.plot import plot
+from relucid.swap import swap
 
 if TYPE_CHECKING:
-    from relucid.compare import Trial
+    from relucid.compare.plan import Trial
     from relucid.probes import watch
 
 __version__ = "0.1.0"
@@ -22,11 +24,13 @@ __all__ = [
     "activation",
     "catalogue",
     "checkup",
+    "compare",
     "get",
     "nn",
     "plot",
     "precision",
     "route",
+    "swap",
     "watch",
 ]
 
@@ -38,7 +42,7 @@ def __getattr__(name: str) -> Any:
 
         return watch
     if name == "Trial":
-        from relucid.compare import Trial
+        from relucid.compare.plan import Trial
 
         return Trial
     raise AttributeError(f"module 'relucid' has no attribute {name!r}")

@@ -132,6 +132,7 @@ def checkup(
     progress: Callable[[int], None] | None = None,
     trial: bool | Trial = False,
     domain: Any = None,
+    bounding: Callable[[int, int], object] | None = None,
 ) -> Health:
     """Examine every activation of a model on data and say what is wrong with it.
 
@@ -155,6 +156,8 @@ def checkup(
             broadcast to one sample. For several inputs a dict of such pairs by name, or a tuple of
             them in order; None stands for integers such as token ids, which may be any. With it,
             units are told that are dead, or always on, for *every* input of the domain.
+        bounding: called while that is worked out, which may take as long as many batches: with the
+            number of activations done, and of how many.
 
     Raises:
         ModelError: if this is no module, or one without any activation, or cannot be copied for
@@ -173,7 +176,15 @@ def checkup(
         _check_loss(loss)
         if isinstance(data, Iterator):  # which gives its batches once, and a trial needs them too
             data = list(islice(data, batches))
-    observation = observe(model, data, loss, batches=batches, progress=progress, domain=domain)
+    observation = observe(
+        model,
+        data,
+        loss,
+        batches=batches,
+        progress=progress,
+        domain=domain,
+        bounding=bounding,
+    )
     health = Health.of(observation, title=title, story=story, thresholds=thresholds)
     if not trial:
         return health

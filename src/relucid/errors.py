@@ -67,5 +67,13 @@ class MissingDependencyError(RelucidError, ImportError):
     """An optional package is needed for this and is not installed."""
 
 
+class EngineError(RelucidError, RuntimeError):
+    """An engine cannot carry out this experiment."""
+
+
+class StoreError(RelucidError, OSError):
+    """The store of a comparison's runs cannot be opened, read or written."""
+
+
 class KernelWarning(UserWarning):
     """A formula cannot be compiled, and runs in plain operations."""

@@ -111,6 +111,7 @@ def test_units_dead_for_every_input_of_a_domain(relucid) -> None:
     (record,) = json.loads(found.stdout)["checkups"]
     assert record["observation"]["sites"][0]["bounds"]["dead"] == [True] * 16
     assert "provably, for every input" in found.stdout
+    assert "Bounding every input" in found.stderr and "100%" in found.stderr
 
 
 def test_a_threshold_of_ones_own(relucid) -> None:

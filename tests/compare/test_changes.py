@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,11 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import relucid
-from relucid.compare import reinitialise_dead
+from relucid.compare import add_normalisation, reinitialise_dead, right_gain
 from relucid.compare.changes import CHANGES, Case, Refusal
 from relucid.compare.learner import Learner, copied
 from relucid.compare.samples import split
-from relucid.errors import ModelError
+from relucid.errors import DataError, ModelError
+from relucid.nn.flow import WEIGHTED
 from relucid.probes import observe
 from support.networks import LOSS, Batches, Residual, cnn, digits, mlp, train
 
@@ -100,9 +102,18 @@ def test_a_swap_replaces_modules_of_torch_and_of_relucid() -> None:
     assert [record.site.activation for record in found.sites] == ["gelu"] * 3
 
 
+@pytest.mark.parametrize(("build", "said"), [(lambda: Residual(2), "1 attribute"),
+                                             (lambda: _Shared(), "2 calls")])  # fmt: skip
+def test_a_swap_replaces_functions_too(build: Callable[[], nn.Module], said: str) -> None:
+    learner, told = _changed("swap_activation", build(), "relu", "gelu")
+    assert said in told
+    found = observe(learner.model, digits(100))
+    assert {record.site.activation for record in found.sites} == {"gelu"}
+
+
 def test_refusals_say_why() -> None:
     normalised = cnn()
-    assert "function" in _refusal("swap_activation", Residual(2), "relu", "gelu")
+    assert "no gelu to swap; it has: relu (3)" in _refusal("swap_activation", mlp(), "gelu", "elu")
     assert "no linear layer" in _refusal("add_normalisation", normalised)
     assert "no unit is dead" in _refusal("reinitialise_dead", mlp(nn.Tanh))
     for name in ("lower_learning_rate", "clip_gradients"):
@@ -216,3 +227,30 @@ def test_what_cannot_be_drawn_is_an_error_with_the_reason() -> None:
         layer.weight.requires_grad_(False)
     with pytest.raises(ModelError, match="frozen"):
         reinitialise_dead(model, digits(100))
+
+
+@pytest.mark.parametrize("build", [mlp, lambda: Residual(2), _Shared])
+def test_prescriptions_by_hand_keep_the_optimizer_in_step(build: Any) -> None:
+    """Its state is forgotten with the weights, and it holds the normalisations' parameters."""
+    model, data = build(), digits(200)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9)
+    train_step(model, optimizer, data)
+    gains = right_gain(model, data, optimizer)
+    layers = [name for name, module in model.named_modules() if isinstance(module, WEIGHTED)]
+    assert list(gains) == layers and gains[layers[0]] == 1.0
+    assert not optimizer.state
+    normalised = add_normalisation(model, iter(data), optimizer)
+    assert set(normalised) < set(layers)
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    assert held == {id(p) for p in model.parameters()}
+    train_step(model, optimizer, data)
+
+
+def test_what_cannot_be_followed_by_hand_says_why() -> None:
+    with pytest.raises(ModelError, match="no normalisation was added: no linear layer"):
+        add_normalisation(cnn(), digits(100))
+    frozen = mlp().requires_grad_(False)
+    with pytest.raises(ModelError, match=r"no weights can be drawn; 1: it is frozen"):
+        right_gain(frozen, digits(100))
+    with pytest.raises(DataError, match="no batch"):
+        right_gain(mlp(), [])

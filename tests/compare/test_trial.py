@@ -63,6 +63,10 @@ def test_a_dead_layer_is_cured_by_a_new_start_for_it() -> None:
     assert first.runs[0].dead is not None
     assert found.untouched[0].dead is not None
     assert first.runs[0].dead < 0.1 < found.untouched[0].dead
+    assert found.at_start is not None
+    assert found.at_start.loss == found.before
+    assert found.at_start.dead is not None
+    assert found.at_start.dead >= 0.25  # one of four layers
     assert (found.training, found.held_out, found.batch) == (640, 160, 100)
 
 

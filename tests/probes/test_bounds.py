@@ -110,6 +110,21 @@ def test_every_way_of_a_model_that_branches_is_followed():
     assert (found.lower < -40).all() and (found.upper > 40).all()
 
 
+def test_progress_tells_the_sites_of_every_way():
+    """It starts at 0, never falls, and ends when all sites of all ways that were found are done."""
+    told: list[tuple[int, int]] = []
+    deep = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 3), nn.Tanh())
+    for model, ways in ((deep, 1), (Branching(), 2)):
+        told.clear()
+        sites = observe(
+            model, torch.zeros(2, 4), domain=(0.0, 1.0), bounding=lambda *of: told.append(of)
+        ).sites
+        done = [one for one, _ in told]
+        assert done == sorted(done) and done[0] == 0
+        assert set(range(1, len(sites) + 1)) <= set(done)
+        assert told[-1] == (ways * len(sites),) * 2
+
+
 def test_a_way_that_no_input_takes_stays_out():
     found = bounds_of(Branching(), torch.zeros(2, 4), (0.0, 0.25))
     assert found.dead.all()

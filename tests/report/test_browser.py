@@ -2,44 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from relucid.report import html, save_html
+from relucid.report import history, html, save_html
 from support import checkups as make
+from support.browsing import CHROMIUM, OUTSIDE, Opened
+from support.histories import with_histories
+from support.trials import trials
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)"
 )
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        found = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield found
-        found.close()
-
-
-class Opened:
-    """A page, and all that it asked of the network and said on the console."""
-
-    def __init__(self, browser: Any, path: Path) -> None:
-        context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
-        self.page = context.new_page()
-        self.requests: list[str] = []
-        self.said: list[str] = []
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.said.append(dialog.message))
-        self.page.goto(path.as_uri())
 
 
 @pytest.fixture
@@ -63,7 +41,7 @@ def names(page: Any) -> list[str]:
 
 
 def test_no_request_and_nothing_on_the_console(opened: Any) -> None:
-    for checkup in (make.sick(), make.hostile(), make.convolutional(gradients=True)):
+    for checkup in (make.sick(), with_histories(make.hostile()), make.convolutional(True)):
         page = opened(checkup)
         assert [url for url in page.requests if not url.startswith(("file:", "data:"))] == []
         assert page.said == []
@@ -71,8 +49,8 @@ def test_no_request_and_nothing_on_the_console(opened: Any) -> None:
 
 def test_a_hostile_name_does_nothing(opened: Any) -> None:
     """It neither runs nor builds elements, sorted, filtered or copied."""
-    hostile = opened(make.hostile(), make.sick()).page
-    calm = opened(make.hostile("calm"), make.sick()).page
+    hostile = opened(with_histories(make.hostile()), make.sick()).page
+    calm = opened(with_histories(make.hostile("calm")), make.sick()).page
     for page in (hostile, calm):
         for head in page.locator("table.sites thead button").all():
             head.click()
@@ -89,6 +67,50 @@ def test_charts_are_drawn(opened: Any) -> None:
     assert charts.count() >= 3
     boxes = [chart.bounding_box() for chart in charts.all()]
     assert all(box and box["width"] > 100 and box["height"] > 20 for box in boxes)
+
+
+def test_histories_are_drawn_and_filtered(opened: Any) -> None:
+    """A map, a line a site and four panels in the details; filtering hides the lines too."""
+    opening = opened(with_histories(make.sick()))
+    page = opening.page
+    assert opening.said == []
+    map_box = page.locator("figure.beside > svg[aria-label*='dead units at']").bounding_box()
+    assert map_box and map_box["width"] > 300 and map_box["height"] > 60
+    lines = page.locator("svg.spark:visible")
+    assert lines.count() == len(make.sick().observation.sites)
+    boxes = [line.bounding_box() for line in lines.all()]
+    assert all(box and box["width"] > 100 and box["height"] > 20 for box in boxes)
+    page.evaluate("document.querySelectorAll('details.site').forEach((d) => (d.open = true))")
+    assert page.locator("details.site").first.locator("svg.panel:visible").count() == 4
+    page.get_by_role("searchbox").fill(names(page)[1])
+    assert page.locator("svg.spark:visible").count() == 1
+
+
+def test_a_trial_is_drawn(opened: Any) -> None:
+    """The ratio of each change with its interval, and each quantity before and after."""
+    opening = opened(replace(make.sick(), trials=trials()))
+    shown = opening.page.locator("svg[aria-label*='untouched']:visible")
+    assert shown.count() == 4 and opening.said == []
+    assert all((box := chart.bounding_box()) and box["width"] > 100 for chart in shown.all())
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [375, 1200])
+def test_nothing_is_cut_off(browser: Any, tmp_path: Path, width: int, scheme: str) -> None:
+    """At a telephone's width nothing makes the page scroll sideways; texts stay in their charts."""
+    checkup = with_histories(replace(make.sick(), trials=trials()))
+    path = save_html([checkup], tmp_path / "report.html")
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = context.new_page()
+    page.goto(path.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(OUTSIDE) == []
+    ground, ink = page.evaluate("""(() => {
+        const swatch = document.querySelector("svg.panel path[stroke='var(--fire)']");
+        return [getComputedStyle(document.body).backgroundColor, getComputedStyle(swatch).stroke];
+    })()""")
+    assert ground != ink
+    context.close()
 
 
 def test_sites_are_sorted_by_any_column(opened: Any) -> None:
@@ -180,13 +202,15 @@ def test_it_says_the_same_without_script(browser: Any, tmp_path: Path) -> None:
 def test_a_thousand_sites_and_a_million_units(
     browser: Any, tmp_path: Path, monkeypatch: Any
 ) -> None:
-    """Under 10 MB; all sites are listed, and the distributions of some drawn."""
+    """Under 10 MB; all sites are listed with their lines, and the larger pictures of some drawn."""
     monkeypatch.setattr(html, "DRAWN", 3)
-    path = save_html([make.deep(depth=1000, units=1000)], tmp_path / "report.html")
+    checkup = with_histories(make.deep(depth=1000, units=1000), points=256)
+    path = save_html([checkup], tmp_path / "report.html")
     assert path.stat().st_size < (10 - 200 * 0.006) * 1e6  # with room for the 200 usual ones
     page = Opened(browser, path)
     assert page.page.locator("table.sites tbody tr").count() == 1000
-    assert page.page.locator("svg.strip").count() == 1000
-    assert page.page.locator("details.site svg.chart").count() == 3
+    assert page.page.locator("svg.strip").count() == page.page.locator("svg.spark").count() == 1000
+    assert page.page.locator("details.site svg.chart:not(.panel)").count() == 3
+    assert page.page.locator("details.site svg.panel").count() == 4 * history.PANELS
     assert page.page.locator("details.site", has_text="distributions of 3").count() == 997
     page.page.context.close()

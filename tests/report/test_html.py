@@ -6,7 +6,6 @@ import base64
 import dataclasses
 import hashlib
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -15,42 +14,9 @@ from relucid.errors import RecordError
 from relucid.records import Histogram, Severity
 from relucid.report import render_html
 from support import checkups as make
-
-VOID = {"meta", "link", "br", "img", "input", "hr"}
-
-
-class Page(HTMLParser):
-    """All elements with their attributes, and the text inside each tag name."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.text: dict[str, list[str]] = {}
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-        if tag in {"dt", "dd"}:
-            self.handle_data(" ")
-
-    def handle_data(self, data: str) -> None:
-        for tag in self.open:
-            self.text.setdefault(tag, []).append(data)
-
-    def said(self, tag: str = "body") -> str:
-        return " ".join("".join(self.text.get(tag, [])).split())
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.elements if name == tag]
+from support.histories import with_histories
+from support.pages import Page
+from support.trials import trials
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +27,9 @@ def two() -> str:
 ALL = {
     "healthy": make.healthy, "sick": make.sick, "convolutional": make.convolutional,
     "births": make.with_births, "hostile": make.hostile,
+    "watched": lambda: with_histories(make.sick()),
+    "watched, hostile": lambda: with_histories(make.hostile()),
+    "tried": lambda: dataclasses.replace(make.sick(), trials=trials()),
 }  # fmt: skip
 
 
@@ -160,8 +129,9 @@ def test_text_alternatives_carry_the_numbers() -> None:
     )
 
 
-def test_both_themes_and_telephones(two: str) -> None:
+def test_both_themes_and_telephones() -> None:
     """Colours are variables set once a theme; the charts use no others."""
+    two = render_html([make.healthy(), ALL["watched"](), ALL["tried"]()])
     style = Page(two).said("style")
     light, dark = style.split("prefers-color-scheme: dark")
     names = set(re.findall(r"var\((--[a-z-]+)\)", two))

@@ -10,38 +10,12 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
-from relucid.records import Difference, Outcome, Run, Trials, Tried
+from relucid.records import Outcome, Run, Trials
 from relucid.report import render_html, render_text
-from relucid.report.charts import effects_chart
+from relucid.report.charts import effects_chart, runs_charts
 from relucid.report.trials import view
 from support.checkups import HOSTILE, sick
-
-
-def _tried(outcome: Outcome, mean: float, low: float, high: float, change: str = "") -> Tried:
-    runs = tuple(Run(seed, mean * (2.0 + seed), 0.1, 3.0) for seed in range(3))
-    difference = Difference("ratio", 3, mean, low, high, 0.9875)
-    return Tried("right_gain", change or f"change to {mean}", outcome, runs, difference)
-
-
-def trials() -> Trials:
-    return Trials(
-        optimizer="SGD at learning rate 2",
-        steps=200,
-        seeds=3,
-        batch=100,
-        training=1437,
-        held_out=360,
-        before=2.5,
-        untouched=(Run(0, 2.0, 0.8), Run(1, 3.0, 0.8), Run(2, math.nan, 0.9)),
-        tried=(
-            _tried(Outcome.HELPS, 0.0642, 0.0324, 0.098),
-            _tried(Outcome.HELPS, 0.8, 0.7, 0.9),
-            _tried(Outcome.NO_DIFFERENCE, 1.0, 1.0, 1.0),
-            _tried(Outcome.HURTS, math.inf, 5.0, math.inf),
-            Tried("swap_activation", "relu is called as a function", Outcome.NOT_TRIED),
-        ),
-        seconds=12.0,
-    )
+from support.trials import trials, tried
 
 
 def _text(found: Trials, width: int = 80) -> str:
@@ -99,7 +73,7 @@ def test_the_terminal_shows_every_change(width: int) -> None:
 
 
 def test_the_page_shows_a_table_and_a_picture_without_the_models_words() -> None:
-    hostile = replace(trials(), tried=(_tried(Outcome.HELPS, 0.5, 0.4, 0.6, HOSTILE),))
+    hostile = replace(trials(), tried=(tried(Outcome.HELPS, 0.5, 0.4, 0.6, HOSTILE),))
     page = render_html(replace(sick(), trials=hostile))
     assert "<img" not in page
     assert "times untouched" in page
@@ -116,3 +90,74 @@ def test_the_picture_holds_an_interval_a_change() -> None:
     assert "1 0.0642 (0.0324 to 0.098)" in root.get("aria-label", "")
     assert len([line for line in root.iter("line") if line.get("stroke-width") == "3"]) >= 2
     assert effects_chart(replace(trials(), tried=trials().tried[-1:])) is None
+
+
+def _with_pairs() -> Trials:
+    """Three seeds, with a third run that diverged on both sides or on one."""
+    runs = (Run(0, 1.0, 0.2, 0.5), Run(1, 1.5, 0.4, 2.0), Run(2, math.inf, None, None))
+    helped = replace(tried(Outcome.HELPS, 0.5, 0.4, 0.6), runs=runs)
+    return replace(trials(), tried=(helped,), at_start=Run(-1, 2.5, 0.9, None))
+
+
+def test_each_pair_of_runs_is_a_dot_at_its_ratio() -> None:
+    """Two seeds halved the loss; the third diverged on both sides and has no ratio."""
+    chart = effects_chart(_with_pairs())
+    assert chart is not None
+    both = _dots(chart)
+    alone = replace(_with_pairs(), untouched=trials().untouched[:1])
+    assert _dots(effects_chart(alone) or "") == both - 1
+    one = replace(_with_pairs(), untouched=(*trials().untouched[:2], Run(2, 3.0)))
+    assert _dots(effects_chart(one) or "") == both + 1
+
+
+def _dots(chart: str) -> int:
+    """Circles in a picture: Vega draws each as a path of two arcs."""
+    shapes = [path.get("d", "") for path in ElementTree.fromstring(chart).iter("path")]
+    return sum(shape.count("A") // 2 for shape in shapes)
+
+
+def test_what_was_before_and_what_came_after() -> None:
+    """The numbers of every copy: as it was, untouched, changed."""
+    loss, dead, gradient = map(ElementTree.fromstring, runs_charts(_with_pairs()))
+    assert loss.get("aria-label") == (
+        "Loss of every copy: before 2.5; untouched 2.5 (2 to 3), 1 diverged; "
+        "1 1.25 (1 to 1.5), 1 diverged."
+    )
+    assert dead.get("aria-label") == (
+        "Share of dead units of every copy: before 90%; untouched 80% (80% to 90%); "
+        "1 30% (20% to 40%)."
+    )
+    assert gradient.get("aria-label") == (
+        "Gradient, first site over last of every copy: before not known; untouched not known; "
+        "1 1.25 (0.5 to 2)."
+    )
+    shown = {text.text for text in loss.iter("text")}
+    assert {"before", "untouched", "1"} <= shown
+
+
+def test_what_was_not_measured_is_not_drawn() -> None:
+    """Older records know only the loss before; a trial in which nothing ran has no picture."""
+    lossy = replace(_with_pairs(), at_start=None)
+    assert "before 2.5;" in (ElementTree.fromstring(runs_charts(lossy)[0]).get("aria-label") or "")
+    assert runs_charts(replace(trials(), tried=trials().tried[-1:])) == ()
+    bare = tuple(replace(run, dead=None, gradient=None) for run in _with_pairs().tried[0].runs)
+    tried = (replace(_with_pairs().tried[0], runs=bare),)
+    assert len(runs_charts(replace(_with_pairs(), tried=tried))) == 1
+
+
+@pytest.mark.parametrize("odd", [0.0, -3.0, 5e-324, 1e308, math.nan, math.inf])
+def test_odd_losses_are_drawn(odd: float) -> None:
+    runs = (Run(0, odd, 0.0, 0.0), Run(1, odd, 0.0, odd))
+    found = replace(_with_pairs(), tried=(replace(_with_pairs().tried[0], runs=runs),))
+    for chart in (*runs_charts(found), effects_chart(found)):
+        assert chart is not None
+        shapes = [path.get("d", "") for path in ElementTree.fromstring(chart).iter("path")]
+        assert not [shape for shape in shapes if "NaN" in shape or "inf" in shape.lower()]
+
+
+def test_the_page_shows_before_and_after() -> None:
+    page = render_html(replace(sick(), trials=_with_pairs()))
+    assert "Before and after" in page
+    assert page.count("of every copy: before") == 3
+    unfinished = replace(trials(), tried=trials().tried[-1:])
+    assert "Before and after" not in render_html(replace(sick(), trials=unfinished))

@@ -9,6 +9,7 @@ import typer
 
 from relucid.cli.bench import bench
 from relucid.cli.checkup import checkup
+from relucid.cli.compare import compare
 from relucid.cli.errors import run
 from relucid.cli.explain import explain
 from relucid.cli.listing import list_functions
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 app.command()(checkup)
 app.command()(watch)
+app.command()(compare)
 app.command()(explain)
 app.command("list")(list_functions)
 app.command()(verify)

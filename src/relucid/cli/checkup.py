@@ -170,6 +170,7 @@ def _examine(
             progress=bar("Examining", min(known, default=None)),
             trial=_trial(settings, subject.optimizer, bar("Trying what may help")),
             domain=domain,
+            bounding=bar("Bounding every input"),
         )
 
 
@@ -214,6 +215,7 @@ def _examine_digits(
                 thresholds=limits,
                 trial=trial,
                 domain=domain,
+                bounding=bar("Bounding every input"),
             )
         found.append(health)
     return found[0] + found[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -32,6 +33,8 @@ class Learner:
     optimizer: Optimizer
     after_backward: list[Callable[[nn.Module], object]] = field(default_factory=list)
     """What is done between backward and step, such as clipping."""
+    loss: float = math.nan
+    """Of the last step."""
 
     def train(self, batches: Iterator[Batch], steps: int, loss: Loss) -> Iterator[int]:
         """Take steps, yielding the number of each when it is done.
@@ -77,7 +80,8 @@ class Learner:
             value.backward()
             for act in self.after_backward:
                 act(self.model)
-            return float(value.detach())
+            self.loss = float(value.detach())
+            return self.loss
 
         # With a closure, as optimizers that evaluate the loss several times (LBFGS) need it.
         self.optimizer.step(closure)
@@ -106,7 +110,7 @@ def copied(model: nn.Module, optimizer: Optimizer | MakeOptimizer | None) -> Lea
     if not twin.training:  # else each module keeps its own mode, a frozen normalisation's too
         twin.train()
     if its_optimizer is None:
-        its_optimizer = _made(twin, optimizer if callable(optimizer) else None)
+        its_optimizer = made(twin, optimizer if callable(optimizer) else None)
     return Learner(twin, its_optimizer)
 
 
@@ -122,15 +126,16 @@ def _with_rate(learner: Learner) -> list[dict[str, Any]]:
     return [group for group in learner.optimizer.param_groups if "lr" in group]
 
 
-def _made(model: nn.Module, make: MakeOptimizer | None) -> Optimizer:
+def made(model: nn.Module, make: MakeOptimizer | None) -> Optimizer:
+    """Make the optimizer of a model's parameters: Adam where no function is given."""
     wanted = (p for p in model.parameters() if p.requires_grad)
     if make is None:
         return torch.optim.Adam(wanted)
     made = make(wanted)
     if not isinstance(made, Optimizer):
         raise ModelError(
-            f"the trial's optimizer returned a {type(made).__name__}; pass a function of "
-            "parameters that returns a torch.optim.Optimizer, or your optimizer itself"
+            f"the function that makes the optimizer returned a {type(made).__name__}; pass a "
+            "function of parameters that returns a torch.optim.Optimizer, or your optimizer itself"
         )
     return made
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -15,7 +16,11 @@ MARGIN = 0.05
 
 
 def paired(
-    changed: Sequence[float], untouched: Sequence[float], *, comparisons: int = 1
+    changed: Sequence[float],
+    untouched: Sequence[float],
+    *,
+    comparisons: int = 1,
+    scale: Literal["ratio", "difference"] = "ratio",
 ) -> Difference:
     """Compare the losses of runs in pairs, with a t interval over their differences.
 
@@ -23,7 +28,7 @@ def paired(
     logarithm of the ratio is for small differences, but stays within -2 and 2: a run that
     diverged (NaN, infinite) counts as infinitely bad and is not dropped. The mean is given as the
     ratio that it stands for. Losses that are not all positive have no ratio; then it is the plain
-    difference.
+    difference, as where the ``scale`` says so.
 
     ``comparisons`` intervals share an error of 5% by Bonferroni's inequality, which holds whatever
     their dependence. Dunnett's test, made for many treatments against one control, takes the
@@ -33,7 +38,7 @@ def paired(
     pairs = list(zip(changed, untouched, strict=True))
     finite = [loss for pair in pairs for loss in pair if math.isfinite(loss)]
     confidence = 1.0 - (1.0 - CONFIDENCE) / max(comparisons, 1)
-    if all(loss > 0.0 for loss in finite):
+    if scale == "ratio" and all(loss > 0.0 for loss in finite):
         mean, low, high = map(_ratio, _interval([_relative(*pair) for pair in pairs], confidence))
         return Difference("ratio", len(pairs), mean, low, high, confidence)
     mean, low, high = _interval([a - b for a, b in pairs], confidence)

@@ -77,9 +77,9 @@ class _Trying:
         hindrance = self._hindrance()
         sides = [] if hindrance else list(self._sides(findings))
         arms = [self._arm(side) for side in sides if not side.refused]
-        results, before = Results({UNTOUCHED: {}}, stopped=hindrance), None
+        results, start = Results({UNTOUCHED: {}}, stopped=hindrance), None
         if arms:
-            before = self._measured(self._copy(), -1).loss
+            start = self._measured(self._copy(), -1)
             arms = [Arm(UNTOUCHED, lambda seed: self._copy()), *arms]
             results = run(arms, samples, self._loss, plan, self._measured)
         return Trials(
@@ -89,11 +89,12 @@ class _Trying:
             batch=samples.batch,
             training=samples.training_size,
             held_out=samples.held_out_size,
-            before=before,
+            before=None if start is None else start.loss,
             untouched=tuple(results.runs[UNTOUCHED].values()),
             tried=_ranked(sides, results),
             seconds=time.monotonic() - begun,
             stopped=results.stopped,
+            at_start=start,
         )
 
     def _hindrance(self) -> str:

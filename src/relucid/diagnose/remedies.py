@@ -1,7 +1,8 @@
 """Prescriptions that several rules share. Their code runs as it stands.
 
 It speaks of ``model``, a ``torch.nn.Module``, ``optimizer``, any ``torch.optim.Optimizer``, and
-``data``, what the checkup was given.
+``data``, what the checkup was given; any model will do, not only an ``nn.Sequential``. What has a
+trial is done by the trial's own code, or says the same.
 It names no site, so that a report shows it once for all sites that need it.
 """
 
@@ -18,8 +19,9 @@ LOWER_LEARNING_RATE = Prescription(
 
 RIGHT_GAIN = Prescription(
     "Start again from weights that are scaled to the activation of each layer, so that signals "
-    "and gradients keep their size through the depth.",
-    "import relucid\n\nrelucid.nn.init_(model)",
+    "and gradients keep their size through the depth. `data` are the batches that the checkup was "
+    "given: the first shows what each layer reads.",
+    "from relucid.compare import right_gain\n\nright_gain(model, data, optimizer)",
     "right_gain",
 )
 
@@ -32,19 +34,9 @@ CLIP_GRADIENTS = Prescription(
 
 NORMALISE = Prescription(
     "Put a normalisation between each linear layer and its activation: it brings the "
-    "pre-activations back to a mean near 0 and a deviation near 1. Make the optimizer after this "
-    "change, since the normalisations have weights too.",
-    """\
-from torch import nn
-
-for path, layer in list(model.named_modules())[1:]:
-    if isinstance(layer, nn.Linear):
-        norm = nn.LayerNorm(layer.out_features)
-    elif isinstance(layer, nn.Conv2d):
-        norm = nn.BatchNorm2d(layer.out_channels)
-    else:
-        continue
-    model.set_submodule(path, nn.Sequential(layer, norm))""",
+    "pre-activations back to a mean near 0 and a deviation near 1. The optimizer is given the "
+    "weights of the normalisations.",
+    "from relucid.compare import add_normalisation\n\nadd_normalisation(model, data, optimizer)",
     "add_normalisation",
 )
 
@@ -68,8 +60,8 @@ import torch
 
 import relucid
 
-for path, module in list(model.named_modules())[1:]:
-    if isinstance(module, torch.nn.{old}):
+for path, module in list(model.named_modules(remove_duplicate=False)):
+    if path and isinstance(module, torch.nn.{old}):
         model.set_submodule(path, relucid.nn.make("{new}"))""",
         "swap_activation",
         (activation, new),

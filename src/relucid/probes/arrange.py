@@ -39,6 +39,10 @@ class Arrangement:
             return moved.reshape(_units_last(moved)), 2
         return values.reshape(*values.shape[:2], math.prod(values.shape[2:])), 1
 
+    def units(self, shape: tuple[int, ...]) -> int:
+        """How many units z of this shape has: 1 where it has no axis for them."""
+        return shape[self.unit_axis] if self.unit_axis < len(shape) else 1
+
     def part(self, values: Tensor, most: int | None, turn: int, flat: bool) -> Part:
         """Choose the samples of a call that are read: all, or as many as ``most`` values make.
 

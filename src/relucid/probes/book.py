@@ -236,5 +236,4 @@ def _form(call: Call, arrangement: Arrangement) -> tuple[int, ...]:
     """Return what makes it another site when it changes: dimensions and units."""
     if not call.elementwise:
         return ()
-    view, axis = arrangement.three_axes(call.z.detach())
-    return call.z.ndim, view.shape[axis]
+    return call.z.ndim, arrangement.units(tuple(call.z.shape))

@@ -17,7 +17,7 @@ from relucid.functions import Activation, get
 from relucid.probes.arrange import Arrangement, Part
 from relucid.probes.counters import counters
 from relucid.probes.counters.gradient import Gradient
-from relucid.probes.counters.histogram import HistogramCounter
+from relucid.probes.counters.histogram import OFTEN, HistogramCounter
 from relucid.probes.counters.nonfinite import NONFINITE
 from relucid.probes.counters.totals import Totals
 from relucid.probes.history import History, When
@@ -136,8 +136,12 @@ class CountedSite:
         added, elements = self._read[0].read(z, part)
         if self._history is not None:
             self._history.add(when, samples, elements, added)
-        if self._elementwise and z.numel():
+        if self._elementwise and z.numel() and self._pictured(part, when):
             self._histogram.count(part.of(z))
+
+    def _pictured(self, part: Part, when: When) -> bool:
+        """Whether z goes into the histogram: its price is that of all other counts together."""
+        return part.length is None or when.turn % OFTEN == 0 or not self._histogram.begun
 
     def after(self, h: Tensor, part: Part) -> None:
         """Count h, the call's result."""

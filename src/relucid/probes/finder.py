@@ -53,6 +53,8 @@ FUSED = {
 }
 """Calls that hide activations: what is hidden, and the reason given."""
 
+_NOTED = CALLS | FUSED.keys()
+
 COMPILED = "it calls a function compiled by torch.compile, whose inside cannot be seen"
 
 
@@ -70,7 +72,7 @@ class Finder(TorchFunctionMode):
     ) -> None:
         super().__init__()
         self._paths, self._book = paths, book
-        self._origins = Origins(paths.model)
+        self._origins = Origins(paths.model, paths.leaves)
         self.walk = Walk(paths, self._entered, self._left)
         self.verdicts: dict[int, Activation | None] = dict(verdicts or {})
         self._paused = self._inside_declared = self._compiled = False
@@ -88,12 +90,18 @@ class Finder(TorchFunctionMode):
         if torch.compiler.is_compiling():
             self._compiled = True  # the compiler keeps this effect and repeats it in every call
             return func(*args, **kwargs)
-        if not self.walk.running:
-            return func(*args, **kwargs)
-        if self._compiled:
-            self._note_compiled(self.walk.stack[-1])
         name = name_of(func)
+        rule = RULES.get(name)
+        # Half of all calls read an attribute; they go the shortest way.
+        if (rule is None and name not in _NOTED and not self._compiled) or not self.walk.running:
+            return func(*args, **kwargs)
         frame = self.walk.stack[-1]
+        if self._compiled:
+            self._note_compiled(frame)
+        if rule is not None:
+            result = func(*args, **kwargs)
+            self._origins.set(result, rule(self._origins, args, kwargs, frame.place))
+            return result
         call = opened = None
         if frame.role is not Role.DECLARED and not self._inside_declared:
             call = self._recognised(func, name, args, kwargs, frame)
@@ -105,13 +113,17 @@ class Finder(TorchFunctionMode):
         if opened is not None and isinstance(result, Tensor):
             opened.close(result)
             self._origins.after_activation(args[0] if args else None, result, opened.site.name)
-        if name in RULES:
-            self._origins.follow(name, args, kwargs, result, frame.place)
         return result
 
-    def start(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        """Attach to the modules and begin to see calls."""
-        self.walk.attach()
+    def start(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], replica: bool = False
+    ) -> None:
+        """Attach to the modules and begin to see calls.
+
+        The weights of a ``replica`` (DataParallel's) are no module's of ours: only hooks tell
+        where they are.
+        """
+        self.walk.attach({} if replica else self._paths.leaves)
         self._routes = watch_routes(self._declared)
         torch.overrides._push_mode(self)
         self.walk.begin(args, kwargs)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple, overload
 
 from torch import Tensor, nn
 
@@ -42,7 +42,7 @@ class Weighted:
         if tensor is None:
             return None
         if _readable(tensor):
-            return tensor
+            return tensor.detach()
         part = getattr(getattr(self.owner, name, None), "to_local", lambda: None)()
         return part.detach() if isinstance(part, Tensor) and _readable(part) else None
 
@@ -54,8 +54,7 @@ def _readable(tensor: Tensor) -> bool:
     return tensor.untyped_storage().nbytes() > 0
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a tensor comes from.
 
     ``channels_from_end`` is the unit axis counted from the end, where the producing layer says
@@ -80,32 +79,40 @@ class Place:
     module: nn.Module
 
 
-class Origins:
-    """Origins of the tensors that are alive during one pass."""
+class _Followed(weakref.ref[Tensor]):
+    """A tensor, weakly held, with its origin."""
 
-    def __init__(self, model: nn.Module) -> None:
-        self._model = model
-        self._held: dict[int, tuple[weakref.ref[Tensor], Origin]] = {}
+    __slots__ = ("origin",)
+    origin: Origin
+
+
+class Origins:
+    """Origins of the tensors that are alive during one pass.
+
+    ``leaves`` are modules whose calls are seen in the module around them.
+    """
+
+    def __init__(self, model: nn.Module, leaves: Mapping[int, Place]) -> None:
+        self._model, self._leaves = model, leaves
+        self._held: dict[int, _Followed] = {}
         self._parameters: dict[int, str] | None = None
+        self._owners: dict[int, Place] = {}
+        self._searched = False
+        self._layers: dict[tuple[str, str], Origin] = {}
 
     def of(self, tensor: Any) -> Origin | None:
         """Return where this tensor comes from, or None where it is not known."""
         held = self._held.get(id(tensor))
-        return held[1] if held is not None and held[0]() is tensor else None
+        return held.origin if held is not None and held() is tensor else None
 
     def set(self, result: Any, origin: Origin | None) -> None:
         """Remember the origin of a tensor, or of each tensor of a tuple (chunk, split)."""
         for tensor in result if isinstance(result, tuple | list) else (result,):
-            if isinstance(tensor, Tensor):
+            if origin is None:
                 self._held.pop(id(tensor), None)
-                if origin is not None:
-                    self._held[id(tensor)] = (weakref.ref(tensor), origin)
-
-    def follow(
-        self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any, place: Place
-    ) -> None:
-        """Note what a torch call made of its operands."""
-        self.set(result, RULES[name](self, args, kwargs, place))
+            elif isinstance(tensor, Tensor):
+                held = self._held[id(tensor)] = _Followed(tensor)
+                held.origin = origin
 
     def after_activation(self, z: Any, h: Tensor, site: str | None) -> None:
         """Note that h is the activation of a site; its units lie as z's did."""
@@ -124,43 +131,87 @@ class Origins:
         found = [self.parameter_name(x) for x in tensors if isinstance(x, nn.Parameter)]
         return tuple(name for name in found if name is not None)
 
+    def owner(self, weight: Any, running: Place) -> Place | None:
+        """Return the module whose ``weight`` this is: a leaf, or the one that is running."""
+        owner = self._leaf(weight)
+        if owner is not None:
+            return owner
+        if weight is None or weight is getattr(running.module, "weight", None):
+            return running
+        if self._searched:
+            return None
+        self._searched = True  # a weight may have been replaced since the last pass
+        held = ((place.module._parameters.get("weight"), place) for place in self._leaves.values())
+        self._owners = {id(weight): place for weight, place in held if weight is not None}
+        return self._leaf(weight)
+
+    def _leaf(self, weight: Any) -> Place | None:
+        owner = self._owners.get(id(weight))
+        return owner if owner and owner.module._parameters.get("weight") is weight else None
+
+    def layer(
+        self, place: Place, fan_in: int, weight: Tensor, bias: Any, function: str, from_end: int
+    ) -> Origin:
+        """Return the origin of a weighted layer's result: the same as long as its weights are."""
+        owner = self.owner(weight, place)
+        if owner is None:
+            name = self.parameter_name(weight) or place.path
+            made = Weighted(name, function, fan_in, _held(weight), _held(bias))
+            return Origin(made, channels_from_end=from_end)
+        known = self._layers.get((owner.path, function))
+        if known is None or not _made_by(known.weighted, fan_in, weight, bias):
+            kind, module = type(owner.module).__name__, owner.module
+            made = Weighted(owner.path, kind, fan_in, _held(weight), _held(bias), module)
+            known = Origin(made, channels_from_end=from_end)
+            self._layers[owner.path, function] = known
+        return known
+
     def clear(self) -> None:
         """Forget all tensors."""
         self._held.clear()
+        self._searched = False
 
 
-def _weighted(
-    origins: Origins, place: Place, fan_in: int, weight: Tensor, bias: Any, function: str
-) -> Weighted:
-    owner = weight is getattr(place.module, "weight", None)
-    name = place.path if owner else origins.parameter_name(weight) or place.path
-    kind = type(place.module).__name__ if owner else function
-    module = place.module if owner else None
-    bias = bias.detach() if isinstance(bias, Tensor) else None
-    return Weighted(name, kind, fan_in, weight.detach(), bias, module)
+def _made_by(layer: Weighted | None, fan_in: int, weight: Tensor, bias: Any) -> bool:
+    return (
+        layer is not None
+        and layer.weight is weight
+        and layer.bias is bias
+        and layer.fan_in == fan_in
+    )
+
+
+@overload
+def _held(tensor: Tensor) -> Tensor: ...
+@overload
+def _held(tensor: Any) -> Tensor | None: ...
+def _held(tensor: Any) -> Tensor | None:
+    """Return what may be kept: a computed weight without its graph."""
+    if not isinstance(tensor, Tensor):
+        return None
+    return tensor if tensor.is_leaf else tensor.detach()
 
 
 def _linear(
     origins: Origins, args: tuple[Any, ...], kwargs: Mapping[str, Any], place: Place
 ) -> Origin | None:
-    _, weight, bias = _operands(args, kwargs, "input", "weight", "bias")
+    weight = _operand(args, kwargs, 1, "weight")
     if not isinstance(weight, Tensor):
         return None
-    layer = _weighted(origins, place, weight.shape[-1], weight, bias, "linear")
-    return Origin(layer, channels_from_end=1)
+    bias = _operand(args, kwargs, 2, "bias")
+    return origins.layer(place, weight.shape[-1], weight, bias, "linear", 1)
 
 
 def _matmul(
     origins: Origins, args: tuple[Any, ...], kwargs: Mapping[str, Any], place: Place
 ) -> Origin | None:
-    _, weight = _operands(args, kwargs, "input", "other")
-    return _product(origins, weight, None, place, "matmul")
+    return _product(origins, _operand(args, kwargs, 1, "other"), None, place, "matmul")
 
 
 def _addmm(
     origins: Origins, args: tuple[Any, ...], kwargs: Mapping[str, Any], place: Place
 ) -> Origin | None:
-    bias, _, weight = _operands(args, kwargs, "input", "mat1", "mat2")
+    bias, weight = _operand(args, kwargs, 0, "input"), _operand(args, kwargs, 2, "mat2")
     return _product(origins, weight, bias, place, "addmm")
 
 
@@ -173,26 +224,24 @@ def _product(
     base = weight._base if weight._base is not None else weight
     if not isinstance(base, nn.Parameter):
         return None
-    layer = _weighted(origins, place, weight.shape[0], base, bias, function)
-    return Origin(layer, channels_from_end=1)
+    return origins.layer(place, weight.shape[0], base, bias, function, 1)
 
 
 def _convolution(dimensions: int, transposed: bool) -> Rule:
+    function = f"conv{'_transpose' if transposed else ''}{dimensions}d"
+
     def rule(
         origins: Origins, args: tuple[Any, ...], kwargs: Mapping[str, Any], place: Place
     ) -> Origin | None:
-        names = ("input", "weight", "bias", "stride")
-        _, weight, bias, stride = _operands(args, kwargs, *names)
+        weight, bias = _operand(args, kwargs, 1, "weight"), _operand(args, kwargs, 2, "bias")
         if not isinstance(weight, Tensor):
             return None
         fan_in = math.prod(weight.shape[1:])
         if transposed:
             groups = kwargs.get("groups", args[6] if len(args) > 6 else 1)
             fan_in = weight.shape[0] * math.prod(weight.shape[2:]) // groups
-            fan_in //= _product_of(stride, dimensions)
-        function = f"conv{'_transpose' if transposed else ''}{dimensions}d"
-        layer = _weighted(origins, place, max(fan_in, 1), weight, bias, function)
-        return Origin(layer, channels_from_end=dimensions + 1)
+            fan_in //= _product_of(_operand(args, kwargs, 3, "stride"), dimensions)
+        return origins.layer(place, max(fan_in, 1), weight, bias, function, dimensions + 1)
 
     return rule
 
@@ -203,18 +252,15 @@ def _product_of(stride: Any, dimensions: int) -> int:
     return math.prod(stride) if isinstance(stride, tuple | list) else int(stride) ** dimensions
 
 
-def _normalisation(
-    origins: Origins, args: tuple[Any, ...], kwargs: Mapping[str, Any], place: Place
-) -> Origin | None:
-    (operand,) = _operands(args, kwargs, "input")
-    return normalised(origins, operand, place.path, channels_first=True)
+def _normalisation(weight_at: int, channels_first: bool = True) -> Rule:
+    def rule(
+        origins: Origins, args: tuple[Any, ...], kwargs: Mapping[str, Any], place: Place
+    ) -> Origin | None:
+        owner = origins.owner(_operand(args, kwargs, weight_at, "weight"), place) or place
+        operand = _operand(args, kwargs, 0, "input")
+        return normalised(origins, operand, owner.path, channels_first)
 
-
-def _layer_normalisation(
-    origins: Origins, args: tuple[Any, ...], kwargs: Mapping[str, Any], place: Place
-) -> Origin | None:
-    (operand,) = _operands(args, kwargs, "input")
-    return normalised(origins, operand, place.path, channels_first=False)
+    return rule
 
 
 def normalised(origins: Origins, operand: Any, path: str, channels_first: bool) -> Origin | None:
@@ -225,14 +271,13 @@ def normalised(origins: Origins, operand: Any, path: str, channels_first: bool) 
     from_end = before.channels_from_end
     if from_end is None and channels_first and operand.ndim > 1:
         from_end = operand.ndim - 1
-    return replace(before, normalised_by=path, channels_from_end=from_end, follows=None)
+    return Origin(before.weighted, path, from_end)
 
 
 def _same(
     origins: Origins, args: tuple[Any, ...], kwargs: Mapping[str, Any], place: Place
 ) -> Origin | None:
-    (operand,) = _operands(args, kwargs, "input")
-    return origins.of(operand)
+    return origins.of(_operand(args, kwargs, 0, "input"))
 
 
 def _reshaped(
@@ -241,7 +286,7 @@ def _reshaped(
     origin = _same(origins, args, kwargs, place)
     if origin is None or origin.channels_from_end == 1:
         return origin
-    return replace(origin, channels_from_end=None)
+    return origin._replace(channels_from_end=None)
 
 
 def _indexed(
@@ -257,25 +302,25 @@ def _moved(
     origins: Origins, args: tuple[Any, ...], kwargs: Mapping[str, Any], place: Place
 ) -> Origin | None:
     origin = _same(origins, args, kwargs, place)
-    return None if origin is None else replace(origin, channels_from_end=None)
+    return None if origin is None else origin._replace(channels_from_end=None)
 
 
 def _sum(
     origins: Origins, args: tuple[Any, ...], kwargs: Mapping[str, Any], place: Place
 ) -> Origin | None:
     """Keep the layer when a bias is added; of a residual sum, only the axis of its units."""
-    first, second = _operands(args, kwargs, "input", "other")
+    first, second = _operand(args, kwargs, 0, "input"), _operand(args, kwargs, 1, "other")
     for operand, other in ((first, second), (second, first)):
         origin = origins.of(operand)
         if origin is not None:
-            bias = not isinstance(other, Tensor) or origins.parameter_name(other) is not None
-            kept = replace(origin, follows=None)
-            return kept if bias else Origin(channels_from_end=origin.channels_from_end)
+            if not isinstance(other, Tensor) or origins.parameter_name(other) is not None:
+                return origin._replace(follows=None)
+            return Origin(channels_from_end=origin.channels_from_end)
     return None
 
 
-def _operands(args: tuple[Any, ...], kwargs: Mapping[str, Any], *names: str) -> list[Any]:
-    return [args[i] if i < len(args) else kwargs.get(n) for i, n in enumerate(names)]
+def _operand(args: tuple[Any, ...], kwargs: Mapping[str, Any], index: int, name: str) -> Any:
+    return args[index] if index < len(args) else kwargs.get(name)
 
 
 _KEPT = """dropout dropout_ dropout1d dropout2d dropout3d feature_dropout alpha_dropout
@@ -293,8 +338,11 @@ RULES: dict[str, Rule] = {
     "addmm": _addmm,
     **{f"conv{d}d": _convolution(d, transposed=False) for d in (1, 2, 3)},
     **{f"conv_transpose{d}d": _convolution(d, transposed=True) for d in (1, 2, 3)},
-    **dict.fromkeys(("batch_norm", "instance_norm", "group_norm"), _normalisation),
-    **dict.fromkeys(("layer_norm", "rms_norm"), _layer_normalisation),
+    "batch_norm": _normalisation(3),
+    "instance_norm": _normalisation(3),
+    "group_norm": _normalisation(2),
+    "layer_norm": _normalisation(2, channels_first=False),
+    "rms_norm": _normalisation(2, channels_first=False),
     **dict.fromkeys(_KEPT.split(), _same),
     **dict.fromkeys(_RESHAPED.split(), _reshaped),
     **dict.fromkeys(_MOVED.split(), _moved),

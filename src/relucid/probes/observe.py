@@ -22,6 +22,7 @@ from relucid.records import Birth, Observation
 
 Loss = Callable[[Any, Any], Tensor]
 Progress = Callable[[int], None]
+Bounding = Callable[[int, int], object]
 
 
 def observe(
@@ -32,6 +33,7 @@ def observe(
     batches: int | None = None,
     progress: Progress | None = None,
     domain: Any = None,
+    bounding: Bounding | None = None,
 ) -> Observation:
     """Run ``data`` through ``model`` in evaluation mode and return what was counted.
 
@@ -42,6 +44,7 @@ def observe(
     runs all. ``progress`` is called after each batch with the number of batches done. ``domain``
     declares the range of the inputs, as :func:`relucid.checkup` says; then each site has bounds of
     its pre-activations over all inputs of that domain, of the shapes of the first batch.
+    ``bounding`` is called meanwhile with the sites that are bounded, and of how many.
 
     The model is as before afterwards: each module's own training flag, buffers, parameters,
     ``requires_grad`` and ``.grad``; so are the random states. Nothing is moved between devices.
@@ -72,7 +75,7 @@ def observe(
         observation = run.observation()
         if boxes is not None and first is not None:
             probe.remove()
-            observation = with_bounds(observation, model, first, boxes, probe.verdicts)
+            observation = with_bounds(observation, model, first, boxes, probe.verdicts, bounding)
     return observation
 
 

@@ -209,8 +209,10 @@ class Probe:
         """Read how many NaN and infinite values the sites have seen so far."""
         return self._book.nonfinite()
 
-    def enter_pass(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        """Begin a pass; called before each forward of the outermost module."""
+    def enter_pass(
+        self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> None:
+        """Begin a pass; called before each forward of the outermost module or a replica of it."""
         if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
             return
         with self._turn:  # threads come here at once, and one pass is sampled at a time
@@ -221,9 +223,9 @@ class Probe:
                 self._pass = None
             number, self._passes = self._passes, self._passes + 1
             if number % self._every == 0:
-                self._sample(args, kwargs)
+                self._sample(module, args, kwargs)
 
-    def _sample(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    def _sample(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         batch = batch_size(args, kwargs)
         if not self._modes:
             self._modes.update(module.training for module in self._model.modules())
@@ -233,7 +235,8 @@ class Probe:
         self._book.begin_pass(batch, torch.is_grad_enabled(), self._passes - 1)
         if self._scaler is not None:
             self._book.hooks.scale = float(self._scaler.get_scale())
-        self._pass = _Pass(self._model, self._finder, args, kwargs)
+        replica = module is not self._model
+        self._pass = _Pass(self._model, self._finder, args, kwargs, replica)
 
     def _mode(self) -> Literal["eval", "train", "mixed"]:
         modes = self._modes or {self._model.training}
@@ -266,7 +269,12 @@ class _Pass:
     """One sampled pass: what was changed for it, to be undone at its end."""
 
     def __init__(
-        self, model: nn.Module, finder: Finder, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+        self,
+        model: nn.Module,
+        finder: Finder,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        replica: bool,
     ) -> None:
         self._thread, self._depth = threading.current_thread(), 0
         self._root: FrameType | None = _frame_of_call()
@@ -275,7 +283,7 @@ class _Pass:
         self._hook = model.register_forward_hook(self._leave, always_call=True)
         fast_path.forbid()
         try:
-            finder.start(args, kwargs)
+            finder.start(args, kwargs, replica)
         except BaseException:
             self.end(None)
             raise
@@ -341,7 +349,7 @@ class _Root:
     def __call__(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any] = NO_KEYWORDS
     ) -> None:
-        self._probe.enter_pass(args, kwargs)
+        self._probe.enter_pass(module, args, kwargs)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         return _no_longer_watched

@@ -82,7 +82,8 @@ def _by_kernel(
     rows = values.numel() // row
     parts = rows if unit_axis == 1 else -(-rows // block) * units
     sums = np.empty((len(wanted), parts))
-    first, step = sums.ctypes.data, sums.strides[0]
+    # not sums.ctypes, an object of Python code: 20 us where the caches are cold
+    first, step = sums.__array_interface__["data"][0], sums.strides[0]
     given = (values.data_ptr(), *range(first, first + step * len(wanted), step))
     kernel.in_rows(given, values.numel(), row, threads=torch.get_num_threads(), block=block)
     by_part = sums.reshape(len(wanted), -1, units)
@@ -91,7 +92,7 @@ def _by_kernel(
     added: NDArray[np.float64] = by_part.sum(1)
     for place, one in enumerate(wanted):
         if one.by_sample and not single:  # else zeros and ones are added, which is the same
-            added[place] = np.count_nonzero(by_part[place], 0)
+            added[place] = (by_part[place] != 0.0).sum(0)
     return added
 
 

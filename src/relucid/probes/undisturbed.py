@@ -22,7 +22,7 @@ def undisturbed(model: nn.Module, *, evaluate: bool) -> Iterator[None]:
     flags = [(module, module.training) for module in model.modules()]
     buffers = _buffers(model)
     with ExitStack() as stack:
-        stack.enter_context(_same_random_numbers())
+        stack.enter_context(same_random_numbers())
         stack.callback(_restore_buffers, buffers)
         stack.callback(_restore_flags, flags)
         if evaluate:
@@ -63,7 +63,9 @@ def _restore_buffers(buffers: list[_Buffer]) -> None:
     for buffer in buffers:
         if buffer.module._buffers.get(buffer.name) is not buffer.tensor:
             buffer.module._buffers[buffer.name] = buffer.tensor
-        if buffer.version is None or _version(buffer.tensor) != buffer.version:
+        # batch_norm changes its statistics without counting it as a change
+        same = buffer.version is not None and _version(buffer.tensor) == buffer.version
+        if not (same and torch.equal(buffer.tensor, buffer.copy)):
             with torch.inference_mode(buffer.tensor.is_inference()), torch.no_grad():
                 buffer.tensor.copy_(buffer.copy)
 
@@ -74,7 +76,8 @@ def _restore_flags(flags: list[tuple[nn.Module, bool]]) -> None:
 
 
 @contextmanager
-def _same_random_numbers() -> Iterator[None]:
+def same_random_numbers() -> Iterator[None]:
+    """Put the random states of PyTorch, Python and NumPy back at the end."""
     python, legacy = random.getstate(), np.random.get_state()
     try:
         with torch.random.fork_rng(range(torch.cuda.device_count())):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -52,6 +53,19 @@ class Frame:
 NO_KEYWORDS: Mapping[str, Any] = MappingProxyType({})
 """Given to a hook that another thread just removed: PyTorch forgets that it takes keywords."""
 
+_LEAVES = """Linear Bilinear Embedding EmbeddingBag Flatten Unflatten Identity
+Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d
+Dropout Dropout1d Dropout2d Dropout3d AlphaDropout FeatureAlphaDropout
+MaxPool1d MaxPool2d MaxPool3d AvgPool1d AvgPool2d AvgPool3d
+AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d"""
+_NORMALISATIONS = """BatchNorm1d BatchNorm2d BatchNorm3d LayerNorm GroupNorm RMSNorm
+InstanceNorm1d InstanceNorm2d InstanceNorm3d"""
+LEAVES = frozenset(getattr(nn, name) for name in _LEAVES.split())
+NORMALISATIONS = frozenset(getattr(nn, name) for name in _NORMALISATIONS.split())
+"""Classes, these and :data:`LEAVES`, whose ``forward`` calls no activation and no other module."""
+
+NOWHERE: Mapping[int, Place] = MappingProxyType({})
+
 Entered = Callable[[Frame, Tensor | None], None]
 Left = Callable[[Frame, Any], None]
 
@@ -65,6 +79,19 @@ class Paths:
         self.opaque: dict[str, str] = {}
         self.roles = self._roles()
         self.scripted = self._scripted()
+        self.leaves = self._leaves()
+        """Modules by identity that need no hooks: nothing is to be seen inside, and the calls
+        that they make name them by their weight. Three quarters of a transformer's modules."""
+
+    def _leaves(self) -> dict[int, Place]:
+        holders = Counter(
+            id(weight) for place in self.places.values() for weight in _weights(place.module)
+        )
+        return {
+            key: place
+            for key, place in self.places.items()
+            if _is_leaf(place.module) and all(holders[id(w)] == 1 for w in _weights(place.module))
+        }
 
     def _roles(self) -> dict[int, Role]:
         roles: dict[int, Role] = {}
@@ -107,13 +134,18 @@ class Walk:
         """Whether the code that asks is inside the pass: in its thread, in some module."""
         return bool(self.stack) and threading.get_ident() == self._thread
 
-    def attach(self) -> None:
-        """Put hooks on all modules below the outermost one, which the probe itself hooks."""
+    def attach(self, unseen: Mapping[int, Place] = NOWHERE) -> None:
+        """Put hooks on all modules below the outermost one, which the probe itself hooks.
+
+        Those ``unseen`` get none, unless there is more to them than their class says.
+        """
         self._thread = threading.get_ident()
         for key, role in self._paths.roles.items():
             place = self._paths.places[key]
             module = place.module
             if module is self._paths.model or (role is Role.OPAQUE and not _hooks_allowed(module)):
+                continue
+            if key in unseen and not _special(module):
                 continue
             enter, leave = partial(self._enter, place, role), partial(self._leave, place)
             self._handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
@@ -169,6 +201,27 @@ class Walk:
     def _depart(self, frame: Frame, result: Any) -> None:
         with torch._C.DisableTorchFunction():
             self._left(frame, result)
+
+
+def _weights(module: nn.Module) -> list[nn.Parameter]:
+    return [weight for weight in module._parameters.values() if weight is not None]
+
+
+def _is_leaf(module: nn.Module) -> bool:
+    named = type(module) in NORMALISATIONS and module._parameters["weight"] is not None
+    return named or type(module) in LEAVES
+
+
+def _special(module: nn.Module) -> bool:
+    """Whether other code runs with the module, or its weights are not the ones it will use.
+
+    FSDP puts whole ones in the place of its parts when it comes to them, and so does
+    ``functional_call`` with others.
+    """
+    own = vars(module)
+    if own["_forward_hooks"] or own["_forward_pre_hooks"] or "forward" in own:
+        return True
+    return any(type(weight) is not nn.Parameter for weight in _weights(module))
 
 
 def _only_tensor(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor | None:

@@ -3,7 +3,12 @@
 from relucid.records.bounds import Bounds, Domain, Gap
 from relucid.records.findings import Checkup, Finding, Prescription, Severity, worst
 from relucid.records.history import SiteHistory
-from relucid.records.serialise import from_json, to_json
+from relucid.records.serialise import (
+    comparison_from_json,
+    comparison_to_json,
+    from_json,
+    to_json,
+)
 from relucid.records.sites import (
     Birth,
     GradientRecord,
@@ -38,6 +43,8 @@ __all__ = [
     "Trials",
     "Tried",
     "Unobserved",
+    "comparison_from_json",
+    "comparison_to_json",
     "from_json",
     "to_json",
     "worst",

@@ -11,23 +11,20 @@ import json
 import math
 import types
 from collections.abc import Callable, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
 from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from relucid.errors import RecordError
+from relucid.records.comparison import Comparison
 from relucid.records.findings import Checkup
-
-FORMAT = "relucid.checkup"
-VERSION = 1
 
 
 def to_json(checkups: Sequence[Checkup], *, indent: int | None = 1) -> str:
     """Return checkups as a JSON text that :func:`from_json` reads back."""
-    document = {"format": FORMAT, "version": VERSION, "checkups": [encode(c) for c in checkups]}
-    return json.dumps(document, indent=indent, allow_nan=False, ensure_ascii=False)
+    return _CHECKUPS.write(tuple(checkups), indent)
 
 
 def from_json(text: str) -> tuple[Checkup, ...]:
@@ -36,23 +33,69 @@ def from_json(text: str) -> tuple[Checkup, ...]:
     Raises :class:`~relucid.errors.RecordError` where the text is not JSON, not a checkup, or of
     a version that this relucid does not read.
     """
-    try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise RecordError(f"this is not JSON ({error}); pass a file that --json wrote") from error
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise RecordError(f'this JSON has no "format": "{FORMAT}"; pass a file that --json wrote')
-    if document.get("version") != VERSION:
-        raise RecordError(
-            f"this checkup is of version {document.get('version')!r} and this relucid reads "
-            f"version {VERSION}; run the checkup again, or read it with the relucid that wrote it"
-        )
-    try:
-        return tuple(decode(Checkup, value) for value in document["checkups"])
-    except (KeyError, OverflowError, TypeError, ValueError) as error:
-        raise RecordError(
-            f"this checkup is damaged ({error!r}); run the checkup again to write a new one"
-        ) from error
+    return cast(tuple[Checkup, ...], _CHECKUPS.read(text))
+
+
+def comparison_to_json(comparison: Comparison, *, indent: int | None = 1) -> str:
+    """Return a comparison as a JSON text that :func:`comparison_from_json` reads back."""
+    return _COMPARISON.write(comparison, indent)
+
+
+def comparison_from_json(text: str) -> Comparison:
+    """Read what :func:`comparison_to_json` wrote.
+
+    Raises :class:`~relucid.errors.RecordError` as :func:`from_json` does.
+    """
+    return cast(Comparison, _COMPARISON.read(text))
+
+
+@dataclass(frozen=True)
+class _Document:
+    """A kind of JSON document: an object with a format, a version and one value."""
+
+    form: str
+    version: int
+    key: str
+    """Under which the value stands."""
+    kind: Any
+    """Type of the value."""
+    noun: str
+    """What a person calls it: run ``the <noun>`` again to have another."""
+
+    def write(self, value: Any, indent: int | None) -> str:
+        document = {"format": self.form, "version": self.version, self.key: encode(value)}
+        return json.dumps(document, indent=indent, allow_nan=False, ensure_ascii=False)
+
+    def read(self, text: str) -> Any:
+        document = self._opened(text)
+        try:
+            return decode(self.kind, document[self.key])
+        except (KeyError, OverflowError, TypeError, ValueError) as error:
+            raise RecordError(
+                f"this {self.noun} is damaged ({error!r}); run the {self.noun} again to write a "
+                "new one"
+            ) from error
+
+    def _opened(self, text: str) -> dict[str, Any]:
+        """Return a document of this format and version."""
+        cure = "pass a file that --json wrote"
+        try:
+            document = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise RecordError(f"this is not JSON ({error}); {cure}") from error
+        if not isinstance(document, dict) or document.get("format") != self.form:
+            raise RecordError(f'this JSON has no "format": "{self.form}"; {cure}')
+        if document.get("version") != self.version:
+            raise RecordError(
+                f"this {self.noun} is of version {document.get('version')!r} and this relucid "
+                f"reads version {self.version}; run the {self.noun} again, or read it with the "
+                "relucid that wrote it"
+            )
+        return document
+
+
+_CHECKUPS = _Document("relucid.checkup", 1, "checkups", tuple[Checkup, ...], "checkup")
+_COMPARISON = _Document("relucid.comparison", 1, "comparison", Comparison, "comparison")
 
 
 def encode(value: Any) -> Any:

@@ -97,6 +97,8 @@ class Trials:
     """What all of it took."""
     stopped: str = ""
     """Why it ended before all was done, in words; empty where nothing is missing."""
+    at_start: Run | None = None
+    """The model as it is, measured like the copies: what dead units and gradients were before."""
 
     @property
     def recommended(self) -> tuple[Tried, ...]:

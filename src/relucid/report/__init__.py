@@ -1,16 +1,24 @@
 """Renderings of records for people: text, JSON and one self-contained HTML file."""
 
-from relucid.report.files import check_writable, save_json
+from relucid.report.comparison_html import render_comparison_html, save_comparison_html
+from relucid.report.comparison_rows import comparison_rows
+from relucid.report.comparison_text import comparison_text
+from relucid.report.files import check_writable, save_comparison_json, save_json
 from relucid.report.html import render_html, save_html
 from relucid.report.live import live_line, live_view
 from relucid.report.text import render_text, show
 
 __all__ = [
     "check_writable",
+    "comparison_rows",
+    "comparison_text",
     "live_line",
     "live_view",
+    "render_comparison_html",
     "render_html",
     "render_text",
+    "save_comparison_html",
+    "save_comparison_json",
     "save_html",
     "save_json",
     "show",

@@ -9,7 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from relucid.errors import OutputError
-from relucid.records import Checkup, to_json
+from relucid.records import Checkup, comparison_to_json, to_json
+from relucid.records.comparison import Comparison
 
 FilePath = str | os.PathLike[str]
 
@@ -21,6 +22,14 @@ def save_json(checkups: Checkup | Sequence[Checkup], path: FilePath) -> Path:
     """
     several = (checkups,) if isinstance(checkups, Checkup) else checkups
     return write_atomically(path, to_json(several))
+
+
+def save_comparison_json(comparison: Comparison, path: FilePath) -> Path:
+    """Write a comparison to ``path`` as JSON for :func:`relucid.records.comparison_from_json`.
+
+    Returns the path. Raises :class:`~relucid.errors.OutputError` where it cannot be written.
+    """
+    return write_atomically(path, comparison_to_json(comparison))
 
 
 def write_atomically(path: FilePath, text: str) -> Path:

@@ -6,21 +6,18 @@ all other script.
 
 from __future__ import annotations
 
-import re
-from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from hashlib import sha256
-from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from relucid.records import Checkup, Finding, Severity, SiteRecord
-from relucid.report import charts, words
+from relucid.report import charts
 from relucid.report.files import FilePath, write_atomically
+from relucid.report.history import CourseView, HistoryView
+from relucid.report.history import view as history_view
+from relucid.report.pages import environment, script
 from relucid.report.strip import Strip, strip_of
 from relucid.report.summary import (
     PROMINENT,
@@ -44,11 +41,6 @@ from relucid.report.summary import (
 from relucid.report.trials import TrialsView
 from relucid.report.trials import view as trials_view
 
-if TYPE_CHECKING:
-    from jinja2 import Environment, Template
-    from markupsafe import Markup
-
-
 DRAWN = 200
 """Sites of a checkup whose distribution is drawn, at most: each takes 0.08 s and 5 kB."""
 
@@ -70,6 +62,8 @@ class SiteView:
     distribution_svg: str | None
     drawn: bool
     """Whether it is among the sites whose distribution is drawn."""
+    course: CourseView | None
+    """What it did over time, where it was watched."""
     troubles: tuple[Finding, ...]
     """Findings here that ask for attention."""
 
@@ -96,8 +90,10 @@ class CheckupView:
     proved: str
     """What holds for every input of the domain, if one was declared."""
     gaps: tuple[str, ...]
+    history: HistoryView | None
     trials: TrialsView | None
     effects_svg: str | None
+    runs_svgs: tuple[str, ...]
 
     @property
     def opened(self) -> bool:
@@ -114,14 +110,20 @@ def render_html(checkups: Checkup | Sequence[Checkup]) -> str:
     """
     several = as_tuple(checkups)
     views = [_checkup_view(f"c{i}", checkup) for i, checkup in enumerate(several, 1)]
-    script, digest = _script()
-    return _template().render(
-        views=views,
-        heading=heading(several),
-        comparison=comparison(several) if len(several) > 1 else "",
-        most_drawn=DRAWN,
-        script=script,
-        script_hash=f"sha256-{digest}",
+    text, digest = script()
+    return (
+        environment()
+        .get_template("page.html")
+        .render(
+            views=views,
+            heading=heading(several),
+            comparison=comparison(several) if len(several) > 1 else "",
+            most_drawn=DRAWN,
+            levels=charts.LEVELS,
+            map_rows=charts.ROWS,
+            script=text,
+            script_hash=f"sha256-{digest}",
+        )
     )
 
 
@@ -138,8 +140,10 @@ def _checkup_view(anchor: str, checkup: Checkup) -> CheckupView:
     records = in_order(checkup)
     groups = grouped(checkup.findings)
     drawn, domain = _most_telling(records, checkup), checkup.observation.domain
+    history = history_view(checkup, records)
+    courses = {} if history is None else history.sites
     sites = tuple(
-        _site_view(anchor, number, record, checkup, record.site.name in drawn)
+        _site_view(anchor, number, record, checkup, record.site.name in drawn, courses)
         for number, record in enumerate(records, 1)
     )
     return CheckupView(
@@ -159,8 +163,10 @@ def _checkup_view(anchor: str, checkup: Checkup) -> CheckupView:
         proved=proved(checkup.observation),
         gaps=tuple(map(in_gap, domain.gaps)) if domain is not None else (),
         zero_gradients=any(r.gradient is not None and r.gradient.rms == 0 for r in records),
+        history=history,
         trials=None if checkup.trials is None else trials_view(checkup.trials),
         effects_svg=None if checkup.trials is None else charts.effects_chart(checkup.trials),
+        runs_svgs=() if checkup.trials is None else charts.runs_charts(checkup.trials),
     )
 
 
@@ -172,7 +178,12 @@ def _most_telling(records: Sequence[SiteRecord], checkup: Checkup) -> set[str]:
 
 
 def _site_view(
-    prefix: str, number: int, record: SiteRecord, checkup: Checkup, drawn: bool
+    prefix: str,
+    number: int,
+    record: SiteRecord,
+    checkup: Checkup,
+    drawn: bool,
+    courses: Mapping[str, CourseView],
 ) -> SiteView:
     gradient = record.gradient
     silent = np.flatnonzero(gradient.absolute == 0) if gradient is not None else ()
@@ -189,52 +200,10 @@ def _site_view(
         strip_svg=charts.strip_chart(record),
         distribution_svg=charts.distribution_chart(record) if drawn else None,
         drawn=drawn,
+        course=courses.get(record.site.name),
         troubles=tuple(
             finding
             for finding in checkup.findings
             if finding.site == record.site.name and finding.severity in PROMINENT
         ),
     )
-
-
-@lru_cache(maxsize=1)
-def _script() -> tuple[Markup, str]:
-    """The page's script, and its digest by which the page allows it."""
-    from markupsafe import Markup
-
-    text = resources.files("relucid.report").joinpath("templates/report.js").read_text("utf-8")
-    return Markup(text), b64encode(sha256(text.encode()).digest()).decode()
-
-
-@lru_cache(maxsize=1)
-def _template() -> Template:
-    return _environment().get_template("page.html")
-
-
-def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
-    def visible(value: object) -> object:
-        """Write control characters out, in whatever text reaches the page."""
-        is_text = isinstance(value, str) and not isinstance(value, Markup)
-        return words.plain(str(value)) if is_text else value
-
-    def code_spans(text: str) -> Markup:
-        """Set what stands between backticks as code, all of it escaped."""
-        parts = re.split(r"`([^`\n]+)`", words.plain(text))
-        spans = (Markup("<code>{}</code>") if i % 2 else Markup("{}") for i in range(len(parts)))
-        return Markup("").join(s.format(part) for s, part in zip(spans, parts, strict=True))
-
-    environment = Environment(
-        loader=PackageLoader("relucid.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=visible,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    for name in ("amount", "figure", "percent", "plural", "spans", "in_words"):
-        environment.filters[name] = getattr(words, name)
-    environment.filters["code_spans"] = code_spans
-    return environment

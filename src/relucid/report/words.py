@@ -20,6 +20,7 @@ _PLAIN_LETTERS = str.maketrans(
         "“": '"', "”": '"', "≤": "<=", "≥": ">=", "→": "->", "±": "+/-", "≈": "~", "∞": "inf",
     }
 )  # fmt: skip
+_SIZES = ("B", "kB", "MB", "GB", "TB")
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
@@ -71,6 +72,12 @@ def amount(value: float | None, quantity: str) -> str:
     """Write a measured value in the form that its quantity asks for."""
     is_share = quantity.startswith("share") or "fire rate" in quantity
     return percent(value) if is_share else figure(value)
+
+
+def size(count: int) -> str:
+    """Write a number of bytes: ``512 B``, ``34.5 kB``, ``1.2 MB``."""
+    power = min((len(str(count)) - 1) // 3, len(_SIZES) - 1)
+    return f"{figure(count / 1000.0**power)} {_SIZES[power]}"
 
 
 def plural(count: int, noun: str) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from torch import nn
+
 from relucid.compare.learner import Learner
-from relucid.probes.batches import Batch
+from relucid.probes import observe
+from relucid.probes.batches import Batch, read_batches
 from relucid.records import Observation
 
 
@@ -22,11 +25,6 @@ class Case:
     """Those of the prescription."""
     optimizer_given: bool = True
 
-    @property
-    def inputs(self) -> Any:
-        """The example as :func:`relucid.nn.init_` takes it."""
-        return dict(self.example.kwargs) or self.example.args
-
 
 class Refusal(Exception):
     """A change cannot be made on this model; the message says why."""
@@ -34,3 +32,9 @@ class Refusal(Exception):
 
 Change = Callable[[Learner, Case], str]
 """Changes a learner in place and says in words what it did. Raises :class:`Refusal`."""
+
+
+def seen_on(model: nn.Module, data: Any) -> Case:
+    """Run a model on data as :func:`relucid.checkup` does; the example is the first batch."""
+    batches = list(data) if isinstance(data, Iterator) else data
+    return Case(observe(model, batches), next(read_batches(batches)))

@@ -15,14 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from relucid.compare.changes.case import Case, Refusal
+from relucid.compare.changes.case import Case, Refusal, seen_on
 from relucid.compare.changes.readers import readers
 from relucid.compare.learner import Learner, Optimizer
 from relucid.errors import ModelError
 from relucid.nn import LayerInit, init_
 from relucid.nn.flow import WEIGHTED
-from relucid.probes import observe
-from relucid.probes.batches import Batch, read_batches
+from relucid.probes.batches import Batch
 from relucid.records import Observation
 
 
@@ -43,12 +42,11 @@ def reinitialise_dead(
         ModelError: if units are dead and no layer of theirs can be drawn anew, with the reason.
 
     """
-    batches = list(data) if isinstance(data, Iterator) else data
-    observation = observe(model, batches)
-    if not any(len(record.dead) for record in observation.sites):
+    case = seen_on(model, data)
+    if not any(len(record.dead) for record in case.observation.sites):
         return {}
     try:
-        return _reinitialise(model, optimizer, observation, next(read_batches(batches)))
+        return _reinitialise(model, optimizer, case.observation, case.example)
     except Refusal as refusal:
         raise ModelError(f"the dead units cannot be given a new start: {refusal}") from refusal
 

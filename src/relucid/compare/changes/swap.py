@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-from torch import nn
+from collections import Counter
 
 from relucid.compare.changes.case import Case, Refusal
 from relucid.compare.learner import Learner
-from relucid.nn import make
-from relucid.nn.calls import declared_by
+from relucid.errors import ModelError
+from relucid.swap import swap
 
 
 def swap_activation(learner: Learner, case: Case) -> str:
-    """Replace every module of one activation by a new module of another."""
+    """Put another activation in place of one, wherever :func:`relucid.swap` can."""
     old, new = case.arguments
-    modules = learner.model.named_modules(remove_duplicate=False)
-    paths = [path for path, module in modules if path and _is(module, old)]
-    calls = sum(
-        record.site.activation == old and record.site.kind != "module"
-        for record in case.observation.sites
-    )
-    if not paths:
-        where = "called as a function" if calls else "no module of its own"
-        raise Refusal(f"{old} is {where}, and only modules can be swapped")
-    for path in paths:
-        learner.model.set_submodule(path, make(new))
+    try:
+        swapped = swap(learner.model, old, to=new, example=case.example)
+    except ModelError as error:
+        raise Refusal(str(error)) from error
+    if not swapped.changed:
+        raise Refusal(f"{old} cannot be swapped: {swapped.refused[0].why}")
     learner.adopt()
-    left = f"; {calls} function calls stay" if calls else ""
-    return f"{old} swapped for {new} in {len(paths)} modules{left}"
-
-
-def _is(module: nn.Module, activation: str) -> bool:
-    found = declared_by(module)
-    return found is not None and found.name == activation
+    kinds = Counter(change.kind for change in swapped.changed)
+    places = " and ".join(f"{count} {kind}{'s' * (count > 1)}" for kind, count in kinds.items())
+    left = f"; {len(swapped.refused)} stay" if swapped.refused else ""
+    return f"{old} swapped for {new} in {places}{left}"

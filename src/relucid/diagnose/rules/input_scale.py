@@ -12,7 +12,7 @@ LeCun et al. 1998, *Efficient BackProp*, section 4.3: shift inputs to mean 0, sc
 variance 1.
 
 **What to do.** Subtract the mean of the training data and divide by its standard deviation, or
-put a normalisation in front.
+put a normalisation behind each layer, which takes the inputs' scale away too.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from relucid.diagnose.hurdles import Hurdles, in_order
+from relucid.diagnose.remedies import NORMALISE
 from relucid.diagnose.scale import signal, weight_gain, why_no_scale
 from relucid.diagnose.threshold import Threshold, Thresholds
 from relucid.diagnose.verdict import Verdict
@@ -47,12 +48,6 @@ _STANDARDISE = Prescription(
     """\
 def standardise(inputs, mean, deviation):
     return (inputs - mean) / deviation""",
-)
-_NORMALISE_FIRST = Prescription(
-    "Or let the model do it: put a normalisation in front (the 1 is the number of channels of "
-    "an image).",
-    "from torch import nn\n\nmodel = nn.Sequential(nn.BatchNorm2d(1), model)",
-    "add_normalisation",
 )
 
 
@@ -97,6 +92,6 @@ def _judge(record: SiteRecord, size: float, thresholds: Thresholds) -> Finding:
         title,
         f"Usual weights and step sizes are made for inputs near 1; the gradient of the first "
         f"layer is {times(size)} times larger than they expect, so its first steps go too far.",
-        prescriptions=(_STANDARDISE, _NORMALISE_FIRST),
+        prescriptions=(_STANDARDISE, NORMALISE),
         **numbers,
     )

@@ -38,6 +38,7 @@ SAMPLES = 2
 MANY = f"the course of the model, which takes more than {PATHS} ways"
 
 Verdicts = Mapping[int, Activation | None]
+Progress = Callable[[int, int], object]
 
 
 def with_bounds(
@@ -46,11 +47,13 @@ def with_bounds(
     batch: Batch,
     boxes: Boxes,
     verdicts: Verdicts,
+    progress: Progress | None = None,
 ) -> Observation:
     """Return the observation with the bounds of its sites over the domain.
 
     ``model`` is in eval mode; ``batch`` gives the shapes of the inputs. ``verdicts`` is what the
-    observation's finder found custom modules to be.
+    observation's finder found custom modules to be. ``progress`` is called at each site with the
+    sites that are bounded and how many there are, on each course of the model that is known.
 
     **Why the bounds hold.** For each operator that the model runs, an interval for every number
     of its result follows from the intervals of its operands: exact arithmetic on the ends, done
@@ -61,9 +64,16 @@ def with_bounds(
     :data:`PATHS`; what is decided otherwise by values is unknown from there on.
     """
     given = _few(batch)
-    ways = _Ways()
+    ways, every = _Ways(), len(observation.sites)
+
+    def reached(sites: int) -> None:
+        if progress is not None:
+            progress(*ways.progress(sites, every))
+
     for decisions in ways:
-        ways.add(_one_pass(model, given, boxes, dict(verdicts), decisions))
+        reached(0)
+        ways.add(_one_pass(model, given, boxes, dict(verdicts), decisions, reached))
+    reached(every)
     sites = tuple(
         replace(s, bounds=ways.bounds(s.site.name, s.site.units)) for s in observation.sites
     )
@@ -99,6 +109,14 @@ class _Ways:
             self._passes += 1
             self._given = self._waiting.pop()
             yield self._given
+
+    def progress(self, reached: int, sites: int) -> tuple[int, int]:
+        """Return the sites that are done on all courses, ``reached`` of this one, and of how many.
+
+        What a course leaves out counts as done when it ends.
+        """
+        known = min(self._passes + len(self._waiting), PATHS)
+        return (self._passes - 1) * sites + min(reached, sites), known * sites
 
     def add(self, found: _Found) -> None:
         """Join the bounds of another course; where it branched, put the other way on the list."""
@@ -159,9 +177,9 @@ class _Noted(Opened):
 class _Book(Book):
     """Names sites as any book does, and notes their bounds in place of counts."""
 
-    def __init__(self, shadow: Shadow) -> None:
+    def __init__(self, shadow: Shadow, reached: Callable[[int], None]) -> None:
         super().__init__(gradients=False, values=1, window=1)
-        self._shadow = shadow
+        self._shadow, self._reached = shadow, reached
         self.exact = True
         self.bounds: dict[str, Bounds] = {}
         self.causes: dict[str, frozenset[str]] = {}
@@ -178,6 +196,8 @@ class _Book(Book):
         name, dead = opened.site.name, np.zeros(len(lower), dtype=np.bool_)
         self.bounds[name] = Bounds(lower, upper, dead, self.exact)
         self.causes[name] = interval.causes
+        with self._shadow.paused(), torch._C.DisableTorchFunction():
+            self._reached(len(self.bounds))
         return _Noted(opened, partial(self.closed, opened))
 
     def withdraw(self, opened: list[Opened]) -> None:
@@ -230,9 +250,10 @@ def _one_pass(
     boxes: Boxes,
     verdicts: Verdicts,
     decisions: tuple[bool, ...],
+    reached: Callable[[int], None],
 ) -> _Found:
     shadow = Shadow(decisions)
-    book = _Book(shadow)
+    book = _Book(shadow, reached)
     finder = _Finder(Paths(model), book, shadow, verdicts)
     own = batch.mapped(torch.clone)
     for (_, tensor, box), (_, copy, _) in zip(boxes.inputs(batch), boxes.inputs(own), strict=True):

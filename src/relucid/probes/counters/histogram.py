@@ -18,6 +18,10 @@ SAMPLE = 1 << 12
 binning is the dearest of all counts."""
 
 
+OFTEN = 8
+"""Of a site that is too large to be read whole, only the z of each so many passes are binned."""
+
+
 class HistogramCounter:
     """Counts of z in equal bins; the range is fixed by the first call."""
 
@@ -33,10 +37,15 @@ class HistogramCounter:
         if self._width is None:
             self._width, self._first = _range(values)
         width, first = self._width.to(values.device), self._first.to(values.device)
-        place = values / width - first
-        bins = place.floor().clamp(-1, BINS).nan_to_num(-2.0) + 2  # NaN, below, bins, above
+        bins = (values / width).sub_(first).floor_().clamp_(-1, BINS)
+        bins = bins.nan_to_num_(-2.0).add_(2.0)  # NaN, below, bins, above
         tally = _tally(bins.to(torch.int64), BINS + 3)
         self._tally = tally if self._tally is None else tally + self._tally.to(tally.device)
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything was counted."""
+        return self._width is not None
 
     def record(self) -> Histogram | None:
         """Return the histogram, with the function's value at each edge."""

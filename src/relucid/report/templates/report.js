@@ -1,4 +1,4 @@
-// Sorts and filters the sites, copies code. Without it the page shows the same.
+// Sorts tables, filters the sites, copies code. Without it the page shows the same.
 (() => {
   "use strict";
 
@@ -93,11 +93,10 @@
     if (target instanceof HTMLDetailsElement) target.open = true;
   };
 
+  document.querySelectorAll("table.sortable").forEach(sortable);
   for (const article of document.querySelectorAll("article")) {
     const table = article.querySelector("table.sites");
-    if (!table) continue;
-    sortable(table);
-    if (table.tBodies[0].rows.length > 1) {
+    if (table && table.tBodies[0].rows.length > 1) {
       article.querySelector(".sites-begin").append(filterable(article, table));
     }
   }

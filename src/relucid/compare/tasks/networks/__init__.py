@@ -1,0 +1,4 @@
+"""The small networks of the built-in tasks.
+
+None has dropout or batch normalisation, so that many of them can be trained as one.
+"""
