@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import islice
 from typing import Any
 
@@ -76,7 +77,7 @@ def test_batches_that_do_not_fit_together_are_kept_whole(data: Any) -> None:
 
 
 def test_no_more_is_held_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relucid.compare.samples.MEMORY", 1000)
+    monkeypatch.setattr(sys.modules[split.__module__], "MEMORY", 1000)
     samples: Samples = split([(torch.ones(10, 10), torch.ones(10)) for _ in range(5)])
     assert samples.left_out
     assert samples.training_size + samples.held_out_size == 20

@@ -65,9 +65,7 @@ class Known:
 _SHARED = "the numerator's, the square's and the exponential's roundings meet, on few inputs"
 KNOWN: dict[tuple[str, str, Measure], Known] = {
     ("quick_gelu", "derivative", "float32"): Known(4.01, _SHARED),
-    ("gelu", "derivative", "float32"): Known(4.1, "a product with what exp(-x**2/2) rounds"),
     ("gelu_tanh", "derivative", "float32"): Known(4.01, _SHARED),
-    ("mish", "derivative", "float32"): Known(4.3, "a quotient of two sums of powers, near -0.22"),
 }
 
 
