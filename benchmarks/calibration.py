@@ -32,18 +32,18 @@ from relucid.records.comparison import Candidate, Standing, Verdict
 
 
 @relucid.activation(source="ReLU again, to compare it with itself")
-def other_name(m, x):  # type: ignore[no-untyped-def]
+def other_name(m, x):
     """ReLU under another name."""
     return m.maximum(x, 0.0)
 
 
 @relucid.activation(source="ReLU again, whose layers are given a bias that kills units")
-def planted(m, x):  # type: ignore[no-untyped-def]
+def planted(m, x):
     """ReLU, for the candidate that is made worse."""
     return m.maximum(x, 0.0)
 
 
-def build(activation) -> nn.Module:  # type: ignore[no-untyped-def]
+def build(activation) -> nn.Module:
     """An MLP; what differs between candidates is said by the name of the activation."""
     name = activation().declared.name
     if name == "other_name":

@@ -20,10 +20,10 @@ from relucid.compare.engines import processes
 from relucid.compare.engines.processes import run
 from relucid.compare.engines.sequential import run as sequential
 from relucid.compare.engines.workers.answers import Failure
-from relucid.compare.engines.workers.settings import cores
 from relucid.compare.experiment import Job
 from relucid.compare.subject import Subject
 from relucid.errors import EngineError, ParameterError
+from relucid.machine import cores
 from relucid.records.comparison import Ending, Point
 from support.engines import PATIENCE, MakeModule, Telling, Waiting, build, experiment, table
 from support.networks import LOSS, digits

@@ -39,3 +39,16 @@ class Page(HTMLParser):
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.elements if name == tag]
+
+
+def assert_nothing_is_fetched(page: Page, html: str) -> None:
+    """No picture, no frame, no code in attributes, and no address outside the page."""
+    tags = {tag for tag, _ in page.elements}
+    assert not tags & {"img", "iframe", "object", "embed", "image", "use", "base"}
+    for _, attributes in page.elements:
+        assert not [key for key in attributes if key.startswith("on")]
+        assert not {"src", "srcset", "xlink:href", "action", "background"} & set(attributes)
+        link = attributes.get("href")
+        assert link is None or link.startswith("#") or link == "data:,"
+    assert "http:" not in html and "https:" not in html
+    assert "url(" not in html and "@import" not in html

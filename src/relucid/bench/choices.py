@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from enum import StrEnum
 from importlib.util import find_spec
 
 from relucid.errors import MissingDependencyError, ParameterError
+from relucid.machine import cores
 
 
 class Peer(StrEnum):
@@ -40,13 +40,6 @@ def peers(asked: Sequence[Peer] = ()) -> tuple[Peer, ...]:
         )
     wanted = asked or [peer for peer in Peer if peer is not Peer.JAX or has_jax]
     return tuple(peer for peer in Peer if peer in wanted)
-
-
-def cores() -> int:
-    """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def thread_counts(asked: Sequence[str]) -> tuple[int, ...]:

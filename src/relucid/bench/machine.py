@@ -6,8 +6,8 @@ import platform
 import subprocess
 from pathlib import Path
 
-from relucid.bench.choices import cores
 from relucid.bench.record import Machine
+from relucid.machine import cores
 from relucid.verify import fingerprint, versions
 from relucid.verify.machine import processor
 

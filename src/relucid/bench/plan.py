@@ -8,10 +8,11 @@ from itertools import product
 from typing import Literal
 
 from relucid.bench.buffers import FROM_MEMORY, has_out_form
-from relucid.bench.choices import Dtype, Peer, cores
+from relucid.bench.choices import Dtype, Peer
 from relucid.bench.record import Policy, Setting, Work
 from relucid.errors import UnknownActivationError
 from relucid.functions import get
+from relucid.machine import cores
 
 LIST = tuple(
     "elu selu celu softplus logsigmoid gelu gelu_tanh silu mish sigmoid tanh softsign "

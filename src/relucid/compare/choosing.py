@@ -8,6 +8,7 @@ from functools import partial
 
 from relucid.compare.experiment import Experiment, Job
 from relucid.errors import EngineError, ParameterError
+from relucid.machine import cores
 from relucid.records.comparison import Point, Trained
 
 ENGINES = ("auto", "stacked", "processes", "ray", "sequential")
@@ -49,7 +50,6 @@ def _stacked_or(
 ) -> Engine:
     from relucid.compare.engines.stacked import check
     from relucid.compare.engines.stacked import run as stacked
-    from relucid.compare.engines.workers.settings import cores
 
     try:
         check(experiment, jobs)

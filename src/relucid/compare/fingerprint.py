@@ -10,9 +10,8 @@ from torch.utils import _pytree
 
 from relucid.compare.described import digest
 from relucid.compare.experiment import Choice, Experiment
-from relucid.compare.learner import Learner, in_words, made
+from relucid.compare.learner import Learner, in_words, made, seed_all
 from relucid.compare.samples import Samples
-from relucid.compare.training import seed
 from relucid.functions import Elementwise, get
 from relucid.probes.undisturbed import same_random_numbers
 
@@ -58,7 +57,7 @@ def _example(experiment: Experiment) -> nn.Module:
     """Build the model as it always is, whichever candidates are compared."""
     subject = experiment.subject
     with same_random_numbers():
-        seed(0)
+        seed_all(0)
         return subject.model(_ANY if subject.takes_activation else None)
 
 

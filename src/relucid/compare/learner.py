@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -85,6 +86,12 @@ class Learner:
 
         # With a closure, as optimizers that evaluate the loss several times (LBFGS) need it.
         self.optimizer.step(closure)
+
+
+def seed_all(seed: int) -> None:
+    """Seed the random numbers of torch and Python; NumPy's are not relucid's to touch."""
+    torch.manual_seed(seed)
+    random.seed(seed)
 
 
 def copied(model: nn.Module, optimizer: Optimizer | MakeOptimizer | None) -> Learner:

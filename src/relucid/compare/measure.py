@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from relucid.compare.learner import Loss
-from relucid.compare.samples import Samples
+from relucid.compare.samples import Samples, samples_in
 from relucid.compare.subject import Subject
 from relucid.errors import LossError
 from relucid.probes import observe
@@ -51,7 +51,7 @@ def mean(model: nn.Module, samples: Samples, judge: Callable[[Batch, int], Tenso
     flags = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        said = [(len_of(b), judge(b, index)) for index, b in enumerate(samples.held_out)]
+        said = [(samples_in(b), judge(b, index)) for index, b in enumerate(samples.held_out)]
     finally:
         for module, flag in flags:
             module.training = flag
@@ -64,11 +64,6 @@ def judged(subject: Subject, output: Any, target: Any, index: int) -> Tensor:
     loss = checked_loss(subject.loss, output, target, index)
     quality = accuracy(output, target) if subject.metric == "accuracy" else loss
     return torch.stack([loss.double().reshape(()), quality.double().reshape(())])
-
-
-def len_of(batch: Batch) -> int:
-    """Return the samples in a batch."""
-    return next((x.shape[0] for x in batch.tensors() if x.ndim > 0), 1)
 
 
 def accuracy(output: Any, target: Any) -> Tensor:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import torch
-
-from relucid.compare.learner import Learner, Loss
+from relucid.compare.learner import Learner, Loss, seed_all
 from relucid.compare.plan import Arm, Trial
 from relucid.compare.samples import Samples
 from relucid.errors import RelucidError
@@ -81,9 +78,9 @@ class _Running:
     def _one(self, arm: Arm, seed: int) -> None:
         """Train and measure one arm; an error of the model after a change ends that arm only."""
         try:
-            _seed(seed)
+            seed_all(seed)
             learner = arm.learner(seed)
-            _seed(seed)  # however many numbers a change drew, dropout is the same from here on
+            seed_all(seed)  # however many numbers a change drew, dropout is the same from here on
             for _ in learner.train(self._samples.in_order(seed), self._plan.steps, self._loss):
                 self._tell()
             self._results.runs[arm.name][seed] = self._measure(learner, seed)
@@ -99,8 +96,3 @@ class _Running:
             self._plan.progress(self._done, self._total)
         if self._end is not None and time.monotonic() > self._end:
             raise _TimeIsOverError
-
-
-def _seed(seed: int) -> None:
-    torch.manual_seed(seed)
-    random.seed(seed)

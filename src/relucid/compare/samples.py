@@ -75,12 +75,12 @@ def split(data: Any, batches: int | None = None) -> Samples:
         order = [given[int(i)] for i in torch.randperm(len(given), generator=generator)]
         apart = math.ceil(HELD_OUT * len(order)) if len(order) > 1 else 0
         held_out, training = tuple(order[:apart]), tuple(order[apart:])
-        sizes = sum(map(_size, training)), sum(map(_size, held_out))
+        sizes = sum(map(samples_in, training)), sum(map(samples_in, held_out))
         return Samples(training, held_out, 0, *sizes, left_out)
-    count = _size(joined)
+    count = samples_in(joined)
     shuffled = torch.randperm(count, generator=generator)
     apart = math.ceil(HELD_OUT * count)
-    batch = max(map(_size, given)) if len(given) > 1 else SINGLE
+    batch = max(map(samples_in, given)) if len(given) > 1 else SINGLE
     parts = shuffled[:apart].split(max(batch, 256))
     return Samples(
         training=(_chosen(joined, shuffled[apart:]),),
@@ -105,15 +105,15 @@ def _read(data: Any, batches: int | None) -> tuple[list[Batch], bool]:
     return given, False
 
 
-def _size(batch: Batch) -> int:
-    """Samples in a batch: the length of its first input tensor."""
+def samples_in(batch: Batch) -> int:
+    """Return the samples in a batch: the length of its first input tensor."""
     sizes = [x.shape[0] for x in batch.tensors() if x.ndim > 0]
     return sizes[0] if sizes else 1
 
 
 def _chosen(batch: Batch, indices: Tensor) -> Batch:
     """Return a batch of some samples; what is no tensor with one row a sample stays."""
-    size = _size(batch)
+    size = samples_in(batch)
     return _mapped(batch, lambda x: x[indices.to(x.device)] if _has_rows(x, size) else x)
 
 
@@ -137,7 +137,7 @@ def _joined(given: Sequence[Batch]) -> Batch | None:
     parts = [_pytree.tree_flatten((b.args, *_plain(b))) for b in given]
     if len({str(form) for _, form in parts}) != 1:
         return None
-    sizes = [_size(batch) for batch in given]
+    sizes = [samples_in(batch) for batch in given]
     leaves = [_together(same, sizes) for same in zip(*(leaves for leaves, _ in parts), strict=True)]
     if any(leaf is _APART for leaf in leaves):
         return None

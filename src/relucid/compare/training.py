@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
-import torch
 from torch import nn
 
 from relucid.compare.experiment import Choice, Experiment, Job
-from relucid.compare.learner import Learner, made
+from relucid.compare.learner import Learner, made, seed_all
 from relucid.compare.measure import dead_units, gradient_ratio, held_out, observed, zeros
 from relucid.errors import RelucidError
 from relucid.records.comparison import Ending, Point, Trained
@@ -70,17 +68,17 @@ class Placed:
 
 def prepare(experiment: Experiment, job: Job) -> Learner:
     """Build the model of a job with its optimizer, the random numbers seeded for its training."""
-    seed(job.seed)
+    seed_all(job.seed)
     model, _ = _built(experiment, experiment.choice(job.candidate))
     model.train()
     learner = Learner(model, made(model, experiment.subject.optimizer))
-    seed(job.seed)  # however many numbers a candidate drew, dropout is the same from here on
+    seed_all(job.seed)  # however many numbers a candidate drew, dropout is the same from here on
     return learner
 
 
 def placed(experiment: Experiment, choice: Choice) -> Placed:
     """Put a candidate into a fresh model and say what was done."""
-    seed(experiment.seeds[0])
+    seed_all(experiment.seeds[0])
     return _built(experiment, choice)[1]
 
 
@@ -153,12 +151,6 @@ def finished(
         gradient=gradient_ratio(seen),
         seconds=seconds,
     )
-
-
-def seed(number: int) -> None:
-    """Seed the random numbers of torch and Python; NumPy's are not relucid's to touch."""
-    torch.manual_seed(number)
-    random.seed(number)
 
 
 def _points(experiment: Experiment, job: Job, learner: Learner) -> Iterator[Point]:

@@ -15,9 +15,10 @@ from queue import SimpleQueue
 from relucid.compare.engines.workers.answers import RETRIES, Failure, Report, given_up, told_once
 from relucid.compare.engines.workers.parcel import Parcel
 from relucid.compare.engines.workers.process import Inbox, Message, Worker
-from relucid.compare.engines.workers.settings import Settings, cores
+from relucid.compare.engines.workers.settings import Settings
 from relucid.compare.experiment import Experiment, Job
 from relucid.errors import EngineError, ParameterError
+from relucid.machine import cores
 from relucid.records.comparison import Point, Trained
 
 

@@ -14,7 +14,7 @@ from relucid.compare.engines.refusal import refused
 from relucid.compare.engines.rehearsal import alone
 from relucid.compare.engines.together import Report, Together
 from relucid.compare.experiment import Experiment, Job
-from relucid.compare.measure import len_of
+from relucid.compare.samples import samples_in
 from relucid.compare.training import prepare
 from relucid.errors import RelucidError
 from relucid.records.comparison import Trained
@@ -74,5 +74,5 @@ def _bytes(experiment: Experiment, job: Job) -> int:
     except RelucidError:
         return 0
     values = sum(x.nbytes for x in (*learner.model.parameters(), *learner.model.buffers()))
-    rows = max(map(len_of, samples.held_out), default=0)
+    rows = max(map(samples_in, samples.held_out), default=0)
     return 6 * values + 2 * kept_bytes(learner, experiment) * max(1, -(-rows // samples.batch))

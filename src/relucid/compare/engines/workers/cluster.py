@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from relucid.compare.engines.workers.settings import cores
 from relucid.errors import EngineError, MissingDependencyError
+from relucid.machine import cores
 
 HERE = "local"
 """Ray's address of a cluster that is started for this process alone."""

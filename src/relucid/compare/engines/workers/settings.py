@@ -11,13 +11,6 @@ from dataclasses import dataclass
 import torch
 
 
-def cores() -> int:
-    """Return how many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 @dataclass(frozen=True)
 class Settings:
     """What decides a run besides the experiment: settings that torch holds for a whole process.
