@@ -234,14 +234,24 @@ def test_a_process_that_is_killed_keeps_what_is_done(where, uninterrupted):
 
 
 def test_processes_on_one_store_do_not_disturb_each_other(where, uninterrupted):
+    jobs = {title: tiny(title=title, seeds=[0]).jobs() for title in ("tiny", "other")}
     with processes((where, "tiny", 1), (where, "tiny", 1), (where, "other", 1)) as started:
         go(*started)
-        for process in started:
-            output, _ = process.communicate(timeout=300)
-            assert process.returncode == 0
-            assert len(output.splitlines()) == 12
+        twin, other_twin, alone = (carried_out(process) for process in started)
+    assert alone == jobs["other"]
+    for done in (twin, other_twin):  # what one of them had kept before the other looked is kept
+        assert done == jobs["tiny"][len(jobs["tiny"]) - len(done) :]
+    assert jobs["tiny"] in (twin, other_twin)
     for title, at_once in (("tiny", True), ("other", False)):
         finish(where, tiny(title=title, seeds=[0]), uninterrupted, 12, at_once)
+
+
+def carried_out(process):
+    """Wait for a process to end, and return the jobs that it said to have done."""
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0
+    rows = (line.split() for line in output.splitlines())
+    return [Job(candidate, int(seed)) for candidate, seed in rows]
 
 
 # What goes wrong
