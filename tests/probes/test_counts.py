@@ -206,6 +206,18 @@ def test_histogram_by_hand():
     np.testing.assert_allclose(histogram.curve, np.tanh(histogram.edges), rtol=1e-12)
 
 
+@pytest.mark.parametrize(("values", "pictured"), [(1 << 15, 8 + 2), (None, 20)])
+def test_in_a_watch_some_passes_make_the_histogram(values, pictured):
+    """The first eight and then each eighth, unless all values are to be read."""
+    with watch(tap := Tap(nn.ReLU()), values=values) as probe:
+        for _ in range(20):
+            tap(torch.randn(4, 3))
+    found = probe.records().sites[0]
+    histogram = found.histogram
+    assert histogram.counts.sum() + histogram.below + histogram.above == pictured * 12
+    assert found.elements == 20 * 4
+
+
 def test_histogram_of_a_constant():
     with watch(model := nn.ReLU()) as probe:
         model(torch.full((4, 3), 2.5))

@@ -165,3 +165,72 @@ def test_subclasses_of_tensors_are_counted_alike():
     x = torch.randn(4, 6)
     one, other = watched(model, x).sites[0], watched(model, x.as_subclass(Own)).sites[0]
     assert (one.fired == other.fired).all()
+
+
+@pytest.mark.parametrize("change", ["hook", "hook before", "forward"])
+def test_a_leaf_with_a_hook_of_the_users_or_a_forward_of_its_own(change):
+    """What it calls is seen; a hook that is called before the leaf is not yet inside it."""
+    model = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2))
+    first = model[0]
+    if change == "hook":
+        first.register_forward_hook(lambda module, args, output: torch.relu(output))
+    elif change == "hook before":
+        first.register_forward_pre_hook(lambda module, args: (torch.relu(args[0]),))
+    else:
+        first.forward = lambda x: torch.relu(F.linear(x, first.weight, first.bias))
+    (site,) = watched(model, torch.randn(5, 4)).sites
+    name = "relu" if change == "hook before" else "0.relu"
+    assert site.site.name == name and site.samples == 5
+    assert (site.layer and site.layer.name) == (None if change == "hook before" else "0")
+
+
+def test_tied_weights_are_each_their_own_layers():
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), nn.GELU())
+    model[2].weight = model[0].weight
+    assert [s.layer.name for s in watched(model, torch.randn(5, 4)).sites] == ["0", "2"]
+
+
+@pytest.mark.parametrize("passes", [1, 12])
+def test_a_parameter_that_was_replaced_between_passes(passes):
+    """The present one is read, also when the pass after did not look for it."""
+    model = nn.Sequential(nn.Linear(4, 3), nn.ReLU())
+    with watch(model) as probe:
+        for scale in (1.0,) * passes + (2.0,):
+            model[0].weight = nn.Parameter(torch.full((3, 4), scale))
+            model(torch.randn(5, 4))
+    layer = probe.records().sites[0].layer
+    assert layer.name == "0" and layer.weight_rms == 2.0
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm1d(3), nn.GroupNorm(3, 3), nn.LayerNorm((3, 7))])
+def test_a_normalisation_of_the_input(norm):
+    """There is no layer before it; of the channels it still tells where they lie."""
+    site = watched(nn.Sequential(norm, nn.ReLU()), torch.randn(4, 3, 7)).sites[0]
+    assert site.layer is None
+    assert site.site.units == (7 if isinstance(norm, nn.LayerNorm) else 3)
+
+
+def test_a_call_that_comes_up_late_is_listed_until_it_is_counted():
+    """Tensors are followed to their layers in some passes only; none is counted without that."""
+
+    class Late(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv1d(2, 3, 1)
+
+        def forward(self, x, late=False):
+            h = torch.relu(self.conv(x))
+            return torch.tanh(self.conv(x[:, :2])) if late else h
+
+    model, x = Late(), torch.randn(4, 2, 7)
+    with watch(model) as probe:
+        for _ in range(10):
+            model(x)
+        model(x, late=True)
+        record = probe.records()
+        assert names(record) == ["relu"] and [one.name for one in record.unobserved] == ["tanh"]
+        model(x, late=True)
+        model(x, late=True)
+    relu, tanh = probe.records().sites
+    assert not probe.records().unobserved
+    assert (relu.samples, tanh.samples) == (4 * 13, 4 * 2) and tanh.site.units == 3

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from relucid.probes.layers import Origin
@@ -43,18 +45,10 @@ class Arrangement:
         """How many units z of this shape has: 1 where it has no axis for them."""
         return shape[self.unit_axis] if self.unit_axis < len(shape) else 1
 
-    def part(self, values: Tensor, most: int | None, turn: int, flat: bool) -> Part:
-        """Choose the samples of a call that are read: all, or as many as ``most`` values make.
-
-        In turn ``turn`` those follow on the ones before, so that all places of a batch have theirs.
-        """
-        batch_axis = 1 if self.swapped else 0
-        samples = values.shape[batch_axis] // self.group if self.batched and values.ndim else 1
-        if most is None or values.numel() <= most or samples <= 1:
-            return Part(self, flat, batch_axis)
-        count = max(most * samples // values.numel(), 1)
-        start = min(turn * count % samples, samples - count)
-        return Part(self, flat, batch_axis, start * self.group, count * self.group)
+    def in_order(self, ndim: int) -> bool:
+        """Whether :meth:`three_axes` leaves values where they are in memory without gaps."""
+        axis = self.unit_axis + (not self.batched)
+        return not self.swapped and (ndim <= self.unit_axis or axis in (1, ndim - self.batched))
 
     def sample_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of one sample."""
@@ -65,39 +59,79 @@ class Arrangement:
         return shape[1:] if self.group == 1 else (self.group, *shape[1:])
 
 
-@dataclass(frozen=True)
-class Part:
+class Form:
+    """How calls of one shape are read; worked out once, for it takes longer than the reading.
+
+    All samples are read, or as many as ``most`` values make. ``flat`` reads all values as those
+    of one unit.
+    """
+
+    def __init__(
+        self, arrangement: Arrangement, shape: torch.Size, most: int | None, flat: bool
+    ) -> None:
+        self.arrangement, self.shape, self.flat = arrangement, shape, flat
+        self.all_values = most is None
+        self.axis = 1 if arrangement.swapped else 0
+        """That of the samples."""
+        self.group = 1 if flat else arrangement.group
+        """Neighbours along the first axis that belong to one sample."""
+        values = math.prod(shape)
+        has_samples = arrangement.batched and len(shape) > 0
+        self._all = shape[self.axis] // arrangement.group if has_samples else 1
+        self.samples = self._all
+        self.rows: int | None = None
+        """Samples that are read in each pass are so many rows along ``axis``; None for all."""
+        if most is not None and values > most and self._all > 1:
+            self.samples = max(most * self._all // values, 1)
+            self.rows = self.samples * arrangement.group
+        self.row = math.prod(shape[1:])
+        """Values of one row."""
+        self.in_order = values > 0 and (flat or arrangement.in_order(len(shape))) and self.axis == 0
+
+    def part(self, turn: int) -> Part:
+        """Return what is read in turn ``turn``: the samples after those of the turn before."""
+        start = min(turn * self.samples % max(self._all, 1), self._all - self.samples)
+        return Part(self, start * self.arrangement.group)
+
+    def three_axes(self) -> tuple[torch.Size, int]:
+        """Return the shape of what is read, as :meth:`Part.three_axes` gives it, and its units."""
+        view, unit_axis = self.part(0).three_axes(torch.empty(self.shape, device="meta"))
+        return view.shape, unit_axis
+
+
+class Part(NamedTuple):
     """Which of a call's values are read, of z, h and the gradient alike: those of some samples."""
 
-    arrangement: Arrangement
-    flat: bool
-    """Whether all values are read as those of one unit."""
-    axis: int
-    """That of the samples."""
-    start: int = 0
-    length: int | None = None
-    """Rows along ``axis`` from ``start`` on; None for all."""
+    form: Form
+    start: int
 
     @property
-    def group(self) -> int:
-        """Neighbours along the first axis that belong to one sample."""
-        return 1 if self.flat else self.arrangement.group
+    def arrangement(self) -> Arrangement:
+        """How the values are read."""
+        return self.form.arrangement
 
     def of(self, values: Tensor) -> Tensor:
         """Return a view of these values."""
-        whole = self.length is None or values.shape[self.axis] < self.start + self.length
-        return values if whole else values.narrow(self.axis, self.start, self.length or 0)
-
-    def samples(self, values: Tensor) -> int:
-        """How many samples they are."""
-        if not (self.arrangement.batched and values.ndim):
-            return 1
-        return self.of(values).shape[self.axis] // self.arrangement.group
+        axis, rows = self.form.axis, self.form.rows
+        if rows is None or values.shape[axis] < self.start + rows:
+            return values
+        return values.narrow(axis, self.start, rows)
 
     def three_axes(self, values: Tensor) -> tuple[Tensor, int]:
         """Return a view of these values (a copy where no view exists), and the units' axis."""
         values = self.of(values)
-        return (values.reshape(1, 1, -1), 1) if self.flat else self.arrangement.three_axes(values)
+        if self.form.flat:
+            return values.reshape(1, 1, -1), 1
+        return self.arrangement.three_axes(values)
+
+    def address(self, values: Tensor) -> int | None:
+        """Return where in memory these values begin, if they lie there one after the other."""
+        form = self.form
+        if not (form.in_order and values.is_cpu and values.shape == form.shape):
+            return None
+        if not values.is_contiguous():
+            return None
+        return values.data_ptr() + self.start * form.row * values.element_size()
 
 
 def arrange(shape: tuple[int, ...], origin: Origin | None, batch: int | None) -> Arrangement:

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from relucid.probes.arrange import Arrangement, Part, arrange
+from relucid.probes.arrange import Arrangement, Form, Part, arrange
 from relucid.probes.counted import CountedSite, Where
 from relucid.probes.gradients import GradientHook, GradientHooks
-from relucid.probes.history import When
+from relucid.probes.history import When, thorough
 from relucid.probes.layers import Origin
 from relucid.probes.recognise import Call
 from relucid.probes.source import users_line
@@ -25,6 +25,14 @@ from relucid.records import SiteHistory, SiteRecord, Unobserved
 
 CALLS = 256
 """Calls of one name in a pass that are told apart (a recurrent loop may make thousands)."""
+
+UNFOLLOWED = (
+    "first called in a pass whose tensors were not followed; it is counted from its next call in a "
+    "pass in which they are: the next pass, and each eighth"
+)
+
+SEEN = 1 << 12
+"""Calls, told apart by shape too, for which it is remembered how to read them."""
 
 Arrays = dict[str, NDArray[np.float64]]
 
@@ -61,6 +69,7 @@ class Book:
 
     def __init__(self, gradients: bool, values: int | None, window: int | None) -> None:
         self._sites: dict[tuple[Any, ...], CountedSite] = {}
+        self._seen: dict[tuple[Any, ...], tuple[CountedSite, Form]] = {}
         self._names: set[str] = set()
         self._calls: Counter[str] = Counter()
         self._gradients = gradients
@@ -70,6 +79,11 @@ class Book:
         self.hooks = GradientHooks(self._lock)
         self._missed: dict[str, str] = {}
         self._without_gradient: set[str] = set()
+        self._origins: dict[tuple[Any, ...], Origin | None] = {}
+        self._unfollowed: dict[tuple[Any, ...], str] = {}
+        self._surprised = False
+        self.follows = True
+        """Whether tensors are followed in this pass, to know which layer they come from."""
         self.batch: int | None = None
         self.expects_gradients = False
 
@@ -78,7 +92,10 @@ class Book:
         self._calls.clear()
         self.hooks.prune()
         self.batch, self.expects_gradients = batch, expects_gradients
-        self._when = When(self._when.turn + 1, step)
+        turn = self._when.turn + 1
+        self._when = When(turn, step)
+        self.follows = self._values is None or self._surprised or thorough(turn)
+        self._surprised = False
 
     def open(
         self,
@@ -102,17 +119,21 @@ class Book:
         if reason is not None:
             self.miss(base, reason)
             return None
-        arrangement = arrange(tuple(call.z.shape), origin, self.batch)
-        key = (base, index, call.name, kind, *_form(call, arrangement))
+        place = (base, index, call.name, kind, call.z.ndim)
+        if self.follows:
+            self._origins[place] = origin
+        elif place not in self._origins:
+            self._surprised = True
+            self._unfollowed[place] = base if index == 1 else f"{base}#{index}"
+            return None
+        origin = self._origins[place]
+        from_end = None if origin is None else origin.channels_from_end
+        seen = (base, index, call.name, kind, call.z.shape, from_end, self.batch)
         with self._lock:
-            site = self._sites.get(key)
-            new = site is None
-            if site is None:
-                source = None if kind == "module" else users_line()
-                where = Where(self._name(base, index), kind, module, source)
-                site = self._sites[key] = CountedSite(where, call, arrangement, self._window)
-            flat, when = not call.elementwise, self._when
-            part = arrangement.part(call.z, self._values, when.turn, flat)
+            sites = len(self._sites)
+            site, form = self._seen.get(seen) or self._learn(seen, call, module, origin)
+            new, when = len(self._sites) > sites, self._when
+            part = form.part(when.turn)
             site.before(call.z, part, origin, when)
         opened = Opened(site, part, base, new, self._lock)
         opened.hook = hook or self.hook(call.z)
@@ -121,6 +142,24 @@ class Book:
         elif self._gradients and self.expects_gradients:
             self._without_gradient.add(site.name)
         return opened
+
+    def _learn(
+        self, seen: tuple[Any, ...], call: Call, module: str, origin: Origin | None
+    ) -> tuple[CountedSite, Form]:
+        """Find out whose call this is, perhaps a new site's, and how it is read."""
+        base, index, name, kind, shape, _, batch = seen
+        arrangement = arrange(tuple(shape), origin, batch)
+        key = (base, index, name, kind, *_form(call, arrangement))
+        site = self._sites.get(key)
+        if site is None:
+            source = None if kind == "module" else users_line()
+            where = Where(self._name(base, index), kind, module, source)
+            site = self._sites[key] = CountedSite(where, call, arrangement, self._window)
+        if len(self._seen) >= SEEN:
+            self._seen.clear()
+        form = Form(arrangement, shape, self._values, not call.elementwise)
+        self._seen[seen] = site, form
+        return site, form
 
     def hook(self, z: Tensor) -> GradientHook | None:
         """Put a hook on z if gradients are wanted and can reach it."""
@@ -135,6 +174,7 @@ class Book:
             with self._lock:
                 self._without_gradient.discard(one.site.name)
                 self._sites = {k: s for k, s in self._sites.items() if s is not one.site}
+                self._seen.clear()
 
     def miss(self, name: str, reason: str) -> None:
         """Note an activation that cannot be counted."""
@@ -145,6 +185,8 @@ class Book:
         """Return what could not be counted; of missing gradients all in one."""
         with self._lock:
             missed = [Unobserved(name, reason) for name, reason in self._missed.items()]
+            strange = self._unfollowed.keys() - self._origins.keys()
+            missed += [Unobserved(self._unfollowed[place], UNFOLLOWED) for place in strange]
             bare = [s.name for s in self._sites.values() if self._lacks_gradient(s)]
         if bare:
             more = f" and {len(bare) - 1} more" if len(bare) > 1 else ""
@@ -199,12 +241,13 @@ class Book:
         """Describe each site in a line: name, function, units."""
         return [site.in_words() for site in self._sites.values()]
 
-    def with_counts(self, arrays: Arrays) -> Book:
-        """Return a book of the same sites with other counts, in the form of :meth:`state`."""
+    def with_counts(self, arrays: Arrays, ranks: int) -> Book:
+        """Return a book of the same sites with the counts of ``ranks``, as of :meth:`state`."""
         book = Book(self._gradients, self._values, self._window)
         book.put(self.state()[0], arrays)
         for key, site in book._sites.items():
             site.origin = self._sites[key].origin
+            site.add_ranks(ranks)
         return book
 
     def put(self, about: Mapping[str, Any], arrays: Arrays) -> None:
@@ -221,6 +264,9 @@ class Book:
         self._missed = dict(about["missed"])
         self._without_gradient = set(about["without_gradient"])
         self._sites, self._names = sites, {site.name for site in sites.values()}
+        self._seen.clear()
+        self._origins.clear()
+        self._surprised = True
 
     def _name(self, base: str, index: int) -> str:
         """Return a new name, numbered from the second call on."""

@@ -17,10 +17,10 @@ from relucid.functions import Activation, get
 from relucid.probes.arrange import Arrangement, Part
 from relucid.probes.counters import counters
 from relucid.probes.counters.gradient import Gradient
-from relucid.probes.counters.histogram import OFTEN, HistogramCounter
+from relucid.probes.counters.histogram import HistogramCounter
 from relucid.probes.counters.nonfinite import NONFINITE
 from relucid.probes.counters.totals import Totals
-from relucid.probes.history import History, When
+from relucid.probes.history import History, When, thorough
 from relucid.probes.layers import Origin
 from relucid.probes.recognise import Call, frozen
 from relucid.probes.sums import Sum, unmasked
@@ -117,6 +117,11 @@ class CountedSite:
         if self._history is not None:
             self._history.put(state)
 
+    def add_ranks(self, ranks: int) -> None:
+        """Take what was put as the sums of so many processes."""
+        if self._history is not None:
+            self._history.ranks = ranks
+
     @property
     def name(self) -> str:
         """Name of the site."""
@@ -130,22 +135,21 @@ class CountedSite:
     def before(self, z: Tensor, part: Part, origin: Origin | None, when: When) -> None:
         """Count z, which the call may overwrite."""
         self.origin = origin
-        z = plain(z)
-        samples = part.samples(z)
+        samples = part.form.samples
         self._samples += samples
         added, elements = self._read[0].read(z, part)
         if self._history is not None:
             self._history.add(when, samples, elements, added)
-        if self._elementwise and z.numel() and self._pictured(part, when):
-            self._histogram.count(part.of(z))
+        if self._elementwise and z.numel() and self._pictured(part, when.turn):
+            self._histogram.count(part.of(plain(z)))
 
-    def _pictured(self, part: Part, when: When) -> bool:
-        """Whether z goes into the histogram: its price is that of all other counts together."""
-        return part.length is None or when.turn % OFTEN == 0 or not self._histogram.begun
+    def _pictured(self, part: Part, turn: int) -> bool:
+        """Whether z goes into the histogram, which costs as much as all other counts together."""
+        return part.form.all_values or thorough(turn) or not self._histogram.begun
 
     def after(self, h: Tensor, part: Part) -> None:
         """Count h, the call's result."""
-        self._read[1].read(plain(h), part)
+        self._read[1].read(h, part)
 
     def backward(self, gradient: Tensor, scale: float, *, part: Part, when: When) -> None:
         """Count the gradient that reached z."""

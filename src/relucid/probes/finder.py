@@ -91,7 +91,7 @@ class Finder(TorchFunctionMode):
             self._compiled = True  # the compiler keeps this effect and repeats it in every call
             return func(*args, **kwargs)
         name = name_of(func)
-        rule = RULES.get(name)
+        rule = RULES.get(name) if self._book.follows else None
         # Half of all calls read an attribute; they go the shortest way.
         if (rule is None and name not in _NOTED and not self._compiled) or not self.walk.running:
             return func(*args, **kwargs)

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
-from relucid.probes.tensors import plain, uncountable
+from relucid.probes.tensors import uncountable
 
 Count = Callable[[Tensor, float], None]
 """Takes the gradient and the loss scaler's factor."""
@@ -40,7 +40,7 @@ class GradientHook:
     def _count(self, gradient: Tensor) -> None:
         if self._target is not None and uncountable(gradient) is None:
             with self._lock:
-                self._target(plain(gradient), self._scale)
+                self._target(gradient, self._scale)
         if self._once:
             self.remove()
 

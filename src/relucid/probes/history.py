@@ -14,7 +14,7 @@ from torch import Tensor
 from relucid.probes.counters.firing import FIRES
 from relucid.probes.counters.moments import SQUARES
 from relucid.probes.counters.nonfinite import NONFINITE
-from relucid.probes.counters.totals import like
+from relucid.probes.counters.totals import like, together
 from relucid.probes.sums import Added, Sum, as_array
 from relucid.records import SiteHistory
 
@@ -22,11 +22,18 @@ POINTS = 256
 """The most points of a history: more than a chart is wide. When they are used up, each two
 neighbours become one, so that a long run has between half as many and all."""
 
-TOGETHER, HELD = 8, 1 << 14
-"""Passes whose sums are worked out at once, and the most units times passes that are held."""
-
 WINDOW = 1000
 """Sampled passes without firing after which a unit counts as window-dead: SAELens's figure."""
+
+
+OFTEN = 8
+"""Where a part of the values is read, what costs as much as all counts together, the histogram and
+following tensors to their layers, is done in so many passes, and then in each so many."""
+
+
+def thorough(turn: int) -> bool:
+    """Whether sampled pass ``turn`` is one of those."""
+    return turn < OFTEN or turn % OFTEN == 0
 
 
 class When(NamedTuple):
@@ -78,14 +85,15 @@ class Points:
 class History:
     """The points of one site, made of the sums that are counted anyway.
 
-    What calls bring is held for :data:`TOGETHER` passes and worked out at once: numbers are so few
-    that it is the number of operations that costs.
+    What :func:`~relucid.probes.counters.totals.together` many calls bring is worked out at once.
     """
 
     def __init__(self, units: int, wanted: tuple[Sum, ...], window: int) -> None:
         self.window, self._units = window, units
         self._places = [wanted.index(one) for one in (FIRES, SQUARES, NONFINITE) if units]
-        self._together = max(min(TOGETHER, HELD // max(units, 1)), 1)
+        self._together = together(units)
+        self.ranks = 1
+        """Processes whose sums were added."""
         self.last_turn = 0
         self.passes = 0
         """Sampled passes in which the site was called, without those that are held."""
@@ -188,13 +196,13 @@ class History:
         dead, window_dead, revived, returned = units
         return SiteHistory(
             step=step / passes,
-            passes=passes.astype(np.int64),
+            passes=np.ceil(passes / self.ranks).astype(np.int64),
             samples=samples.astype(np.int64),
             fire_rate=_ratio(fired, elements),
             dead=dead / passes,
             window_dead=window_dead / passes,
-            revived=revived,
-            returned=returned,
+            revived=revived / self.ranks,
+            returned=returned / self.ranks,
             gradient=np.sqrt(_ratio(gradient, arrived[taken, 0] - lost)),
             scale=np.sqrt(_ratio(squares, elements - nonfinite)),
             window=self.window,

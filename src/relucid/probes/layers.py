@@ -27,7 +27,7 @@ class Weighted:
     """The module whose ``weight`` it is."""
 
     def record(self, normalised_by: str | None) -> Layer | None:
-        """Read the present weights; None where they cannot be read.
+        """Read the present weights, also where they were replaced; None where there are none.
 
         FSDP frees the whole weights after the pass: this rank's part is read in their place.
         """
@@ -41,6 +41,9 @@ class Weighted:
     def _present(self, name: str, tensor: Tensor | None) -> Tensor | None:
         if tensor is None:
             return None
+        present = None if self.owner is None else self.owner._parameters.get(name)
+        if isinstance(tensor, nn.Parameter) and type(present) is nn.Parameter:
+            tensor = present
         if _readable(tensor):
             return tensor.detach()
         part = getattr(getattr(self.owner, name, None), "to_local", lambda: None)()
@@ -107,12 +110,14 @@ class Origins:
 
     def set(self, result: Any, origin: Origin | None) -> None:
         """Remember the origin of a tensor, or of each tensor of a tuple (chunk, split)."""
-        for tensor in result if isinstance(result, tuple | list) else (result,):
-            if origin is None:
-                self._held.pop(id(tensor), None)
-            elif isinstance(tensor, Tensor):
-                held = self._held[id(tensor)] = _Followed(tensor)
-                held.origin = origin
+        if isinstance(result, tuple | list):
+            for one in result:
+                self.set(one, origin)
+        elif origin is None:
+            self._held.pop(id(result), None)
+        elif isinstance(result, Tensor):
+            held = self._held[id(result)] = _Followed(result)
+            held.origin = origin
 
     def after_activation(self, z: Any, h: Tensor, site: str | None) -> None:
         """Note that h is the activation of a site; its units lie as z's did."""
@@ -302,7 +307,9 @@ def _moved(
     origins: Origins, args: tuple[Any, ...], kwargs: Mapping[str, Any], place: Place
 ) -> Origin | None:
     origin = _same(origins, args, kwargs, place)
-    return None if origin is None else origin._replace(channels_from_end=None)
+    if origin is None or origin.channels_from_end is None:
+        return origin
+    return origin._replace(channels_from_end=None)
 
 
 def _sum(

@@ -6,7 +6,6 @@ import platform
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from importlib import metadata
 from types import FrameType, TracebackType
 from typing import Any, Literal, Self
 
@@ -17,6 +16,7 @@ from torch.utils.hooks import RemovableHandle
 
 from relucid.errors import ModelError, ParameterError
 from relucid.functions import Activation
+from relucid.machine import own_version
 from relucid.probes import ranks, state
 from relucid.probes.book import Book
 from relucid.probes.fast_path import fast_path
@@ -26,7 +26,7 @@ from relucid.probes.recognise import is_activation_module
 from relucid.probes.walk import NO_KEYWORDS, Paths
 from relucid.records import Birth, Observation, SiteHistory, Unobserved
 
-VALUES = 1 << 16
+VALUES = 1 << 15
 """How many values of a call are read unless it is said: reading them takes 0.02 ms on a core."""
 
 
@@ -52,7 +52,10 @@ def watch(
     out.
 
     Of each call about ``values`` values are read, all those of some samples, in each pass of the
-    next ones; None reads all. The samples of a site's record are those that were read.
+    next ones; None reads all. The samples of a site's record are those that were read. Unless all
+    are, the distribution of pre-activations is counted in the first
+    :data:`~relucid.probes.history.OFTEN` passes and then in each so many; in these too is it looked
+    up which layer feeds which site.
 
     ``window`` is the number of sampled passes without firing after which a unit counts as
     window-dead in the :class:`~relucid.records.SiteHistory` of its site.
@@ -145,7 +148,11 @@ class Probe:
             sites=book.records(),
             unobserved=tuple(self._unobserved()),
             births=births,
-            versions=_versions(),
+            versions={
+                "relucid": own_version(),
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+            },
         )
 
     @property
@@ -191,10 +198,10 @@ class Probe:
 
         Every rank of the process ``group`` (None: all) has to call it. One ``all_reduce`` adds
         the counts; those of this probe stay its own, so it can be called as often as one likes.
-        In the history, ``passes`` are those of all ranks, numbers of dead units are means over
-        them, and ``quiet`` is that of the rank where a unit fired last. The distribution of z
-        and what could not be observed are this rank's. Without a process group this is
-        :meth:`records`.
+        In the history, ``passes`` are those of one rank (the mean, rounded up), numbers of units
+        are means over ranks, and ``quiet`` is that of the rank where a unit fired last. The
+        distribution of z and what could not be observed are this rank's. Without a process group
+        this is :meth:`records`.
 
         Raises :class:`~relucid.errors.ModelError`, on all ranks alike, where they have seen
         different sites, with what differs.
@@ -388,11 +395,3 @@ def batch_size(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int | None:
             if inner is not None:
                 return inner
     return None
-
-
-def _versions() -> dict[str, str]:
-    try:
-        own = metadata.version("relucid")
-    except metadata.PackageNotFoundError:
-        own = "unknown"
-    return {"relucid": own, "torch": torch.__version__, "python": platform.python_version()}

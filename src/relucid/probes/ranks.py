@@ -45,7 +45,7 @@ def summed(book: Book, numbers: Sequence[int], group: Any) -> tuple[Book, list[i
     dist.all_reduce(total, group=group)
     sums = total.cpu().numpy()
     found = arrays | _apart(sums[len(numbers) :], added) | _last_fired(arrays, group)
-    return book.with_counts(found), [int(one) for one in sums[: len(numbers)]]
+    return book.with_counts(found, len(headers)), [int(one) for one in sums[: len(numbers)]]
 
 
 def _last_fired(arrays: Arrays, group: Any) -> Arrays:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from relucid.errors import KernelError
 from relucid.kernels.contract import BLOCK, Layout, Loop
-from relucid.kernels.llvm.run import Kernel
+from relucid.kernels.llvm.run import GRAIN, Kernel
 from relucid.kernels.program import Tape
 from relucid.kernels.words import KernelWords
 
@@ -54,10 +54,11 @@ def read(values: Tensor, unit_axis: int, group: int, wanted: tuple[Sum, ...]) ->
     ``group`` neighbours along the first axis belong to one sample. NaN and infinities are added
     as the terms say.
     """
-    if values.is_cpu and values.dtype in _STORED and values.numel():
-        found = _by_kernel(values, unit_axis, group, wanted)
-        if found is not None:
-            return found
+    if values.is_cpu and values.numel():
+        by_kernel = reading(wanted, values.dtype, values.shape, unit_axis, group)
+        if by_kernel is not None:
+            values = values.contiguous()  # held, until it has been read
+            return by_kernel(values.data_ptr())
     return _plainly(values, unit_axis, group, wanted)
 
 
@@ -66,34 +67,62 @@ def as_array(added: Added) -> NDArray[np.float64]:
     return added.cpu().double().numpy() if isinstance(added, Tensor) else added
 
 
-def _by_kernel(
-    values: Tensor, unit_axis: int, group: int, wanted: tuple[Sum, ...]
-) -> NDArray[np.float64] | None:
-    if unit_axis == 1 and values.shape[2] == 1:
-        values, unit_axis = values.transpose(1, 2), 2
-    kernel = _kernel(wanted, values.dtype, "rows" if unit_axis == 1 else "columns")
-    if kernel is None:
-        return None
-    values = values.contiguous()
-    units, positions = values.shape[unit_axis], values.shape[3 - unit_axis]
-    row = positions if unit_axis == 1 else units
-    single = positions * group == 1
-    block = BLOCK if single else positions * group
-    rows = values.numel() // row
-    parts = rows if unit_axis == 1 else -(-rows // block) * units
-    sums = np.empty((len(wanted), parts))
-    # not sums.ctypes, an object of Python code: 20 us where the caches are cold
-    first, step = sums.__array_interface__["data"][0], sums.strides[0]
-    given = (values.data_ptr(), *range(first, first + step * len(wanted), step))
-    kernel.in_rows(given, values.numel(), row, threads=torch.get_num_threads(), block=block)
-    by_part = sums.reshape(len(wanted), -1, units)
-    if group > 1 and unit_axis == 1:
-        by_part = by_part.reshape(len(wanted), -1, group, units).sum(2)
-    added: NDArray[np.float64] = by_part.sum(1)
-    for place, one in enumerate(wanted):
-        if one.by_sample and not single:  # else zeros and ones are added, which is the same
+class Reading:
+    """A kernel's pass over values of three axes, of one shape, without gaps in memory."""
+
+    def __init__(
+        self, kernel: Kernel, wanted: tuple[Sum, ...], shape: torch.Size, unit_axis: int, group: int
+    ) -> None:
+        self._kernel, self._length = kernel, shape.numel()
+        self._units, positions = shape[unit_axis], shape[3 - unit_axis]
+        self.elements = shape[0] * positions
+        """Values of each unit."""
+        self._row = positions if unit_axis == 1 else self._units
+        rows = self._length // self._row
+        single = positions * group == 1
+        # Few rows of one value each are one block: there is nothing to be shared among threads.
+        alone = rows if self._length < 2 * GRAIN else BLOCK
+        self._block = alone if single else positions * group
+        parts = rows if unit_axis == 1 else -(-rows // self._block) * self._units
+        self._form = len(wanted), parts
+        self._steps = range(0, 8 * parts * len(wanted), 8 * parts)
+        self._group = group if unit_axis == 1 else 1
+        # of single values zeros and ones are added, which is the same
+        by_sample = () if single else (n for n, one in enumerate(wanted) if one.by_sample)
+        self._by_sample = tuple(by_sample)
+
+    def __call__(self, address: int) -> NDArray[np.float64]:
+        """Return the sums of the values at this address."""
+        sums = np.empty(self._form)
+        # not sums.ctypes, an object of Python code: 20 us where the caches are cold
+        first = sums.__array_interface__["data"][0]
+        given = (address, *[first + step for step in self._steps])
+        self._kernel.in_rows(
+            given, self._length, self._row, threads=torch.get_num_threads(), block=self._block
+        )
+        whole = self._form[1] == self._units
+        added = sums if whole else self._over_samples(sums)
+        for place in self._by_sample if whole else ():
+            added[place] = sums[place] != 0.0
+        return added
+
+    def _over_samples(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        by_part = sums.reshape(len(sums), -1, self._group, self._units)
+        by_part = by_part.sum(2) if self._group > 1 else by_part[:, :, 0]
+        added: NDArray[np.float64] = by_part.sum(1)
+        for place in self._by_sample:
             added[place] = (by_part[place] != 0.0).sum(0)
-    return added
+        return added
+
+
+def reading(
+    wanted: tuple[Sum, ...], dtype: torch.dtype, shape: torch.Size, unit_axis: int, group: int
+) -> Reading | None:
+    """Return the pass over values of this shape, or None where no kernel runs on them."""
+    if unit_axis == 1 and shape[2] == 1:
+        shape, unit_axis = torch.Size((shape[0], 1, shape[1])), 2
+    kernel = _kernel(wanted, dtype, "rows" if unit_axis == 1 else "columns")
+    return None if kernel is None else Reading(kernel, wanted, shape, unit_axis, group)
 
 
 def _plainly(values: Tensor, unit_axis: int, group: int, wanted: tuple[Sum, ...]) -> Tensor:
@@ -113,7 +142,9 @@ def _plainly(values: Tensor, unit_axis: int, group: int, wanted: tuple[Sum, ...]
 
 @lru_cache(maxsize=1024)
 def _kernel(wanted: tuple[Sum, ...], dtype: torch.dtype, layout: Layout) -> Kernel | None:
-    """The compiled pass, or None on a processor that kernels do not run on."""
+    """The compiled pass, or None on a processor or a dtype that kernels do not run on."""
+    if dtype not in _STORED:
+        return None
     tape = Tape(64)
     z, words = tape.input("z"), KernelWords(tape)
     sums = tuple(one.term(words, z, one.threshold) for one in wanted)

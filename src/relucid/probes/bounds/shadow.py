@@ -92,6 +92,11 @@ class Shadow(TorchDispatchMode):
             self._storages[storage._cdata] = self._clock
         self._hold(tensor, interval)
 
+    def tighten(self, tensor: Tensor, interval: Interval) -> None:
+        """Say something closer of a tensor, of which views may have been taken."""
+        with self.paused():
+            self._hold(tensor, settled(interval, tensor))
+
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Let operators pass that are not the model's own."""

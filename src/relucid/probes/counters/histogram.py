@@ -18,10 +18,6 @@ SAMPLE = 1 << 12
 binning is the dearest of all counts."""
 
 
-OFTEN = 8
-"""Of a site that is too large to be read whole, only the z of each so many passes are binned."""
-
-
 class HistogramCounter:
     """Counts of z in equal bins; the range is fixed by the first call."""
 

@@ -6,11 +6,24 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from relucid.probes.arrange import Part
-from relucid.probes.sums import Added, Sum, as_array, read
+from relucid.probes.arrange import Form, Part
+from relucid.probes.sums import Added, Reading, Sum, as_array, read, reading
+from relucid.probes.tensors import plain
+
+TOGETHER, HELD = 8, 1 << 14
+"""Calls whose sums are worked out at once, and the most units times calls that are held."""
+
+FORMS = 64
+"""Shapes of calls for which it is remembered how to read them."""
+
+
+def together(units: int) -> int:
+    """How many calls are held: it is the number of operations that costs, not that of numbers."""
+    return max(min(TOGETHER, HELD // max(units, 1)), 1)
 
 
 class Totals:
@@ -27,6 +40,9 @@ class Totals:
         self.elements = 0
         """Values that each unit has seen."""
         self._held: Added | None = None
+        self._recent: list[Added] = []
+        self._together = together(units)
+        self._readings: dict[tuple[Form, torch.dtype], Reading | None] = {}
 
     def read(
         self, values: Tensor, part: Part, factors: NDArray[np.float64] | None = None
@@ -35,23 +51,45 @@ class Totals:
 
         Return what was added, and how many values of each unit that is from.
         """
-        view, unit_axis = part.three_axes(values)
-        added = read(view, unit_axis, part.group, self.wanted)
+        address = part.address(values)
+        reading = None if address is None else self._reading(part.form, values.dtype)
+        if reading is not None and address is not None:
+            added: Added = reading(address)
+            elements = reading.elements
+        else:
+            view, unit_axis = part.three_axes(plain(values))
+            added = read(view, unit_axis, part.form.group, self.wanted)
+            elements = view.shape[0] * view.shape[3 - unit_axis]
         if factors is not None:
             added = added * like(added, factors)
-        elements = view.shape[0] * view.shape[3 - unit_axis]
         self.elements += elements
-        self._held = added if self._held is None else added + like(added, self._held)
+        self._recent.append(added)
+        if len(self._recent) >= self._together:
+            self._add_up()
         return added, elements
+
+    def _reading(self, form: Form, dtype: torch.dtype) -> Reading | None:
+        key = form, dtype
+        if key not in self._readings:
+            if len(self._readings) >= FORMS:
+                self._readings.clear()
+            self._readings[key] = reading(self.wanted, dtype, *form.three_axes(), form.group)
+        return self._readings[key]
+
+    def _add_up(self) -> None:
+        for added in self._recent:
+            self._held = added if self._held is None else added + like(added, self._held)
+        self._recent = []
 
     def put(self, sums: NDArray[np.float64], elements: int) -> None:
         """Go on from sums that :meth:`sums` read."""
         if sums.shape != (len(self.wanted), self.units):
             raise ValueError(f"sums of shape {sums.shape} for {len(self.wanted)}, {self.units}")
-        self._held, self.elements = sums, elements
+        self._held, self.elements, self._recent = sums, elements, []
 
     def sums(self) -> NDArray[np.float64]:
         """Read all sums, one row for each of ``wanted``."""
+        self._add_up()
         if self._held is None:
             return np.zeros((len(self.wanted), self.units))
         return as_array(self._held)
