@@ -24,6 +24,16 @@ def model():
 def own():
     return model(), (X, Y), nn.functional.cross_entropy, lambda p: torch.optim.SGD(p, lr=0.1)
 
+def taking(activation):
+    made = nn.Sequential(nn.Linear(6, 8), activation(), nn.Linear(8, 2))
+    return made, (X, Y), nn.functional.cross_entropy
+
+def deaf(activation):
+    return model(), (X, Y), nn.functional.cross_entropy
+
+def bare():
+    return nn.Linear(6, 2), (X, Y), nn.functional.cross_entropy
+
 def lossless():
     return model(), (X, Y)
 
@@ -55,15 +65,30 @@ def test_a_subject_is_compared_shown_saved_and_kept(compare: Callable[..., Done]
     assert "Report with pictures: page.html" in done.stdout
     assert "<html" in Path("page.html").read_text()
     again = json.loads(compare("ours:own", *SHORT, "--metric", "accuracy", "--json").stdout)
-    runs = (
-        again["comparisons"][0]["runs"] if "comparisons" in again else again["comparison"]["runs"]
-    )
-    assert len(runs) == 4
+    assert len(again["comparison"]["runs"]) == 4
 
 
 def test_the_recommendation_is_one_line(compare: Callable[..., Done]) -> None:
     done = compare("ours:own", *SHORT, "--recommend")
     assert done.returncode == 0 and len(done.stdout.strip().splitlines()) == 1
+
+
+def test_a_function_that_takes_the_activation_is_given_it(compare: Callable[..., Done]) -> None:
+    done = compare("ours:taking", *SHORT, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)["comparison"]
+    assert {c["name"]: c["swapped"] for c in found["candidates"]} == {"relu": 1, "tanh": 1}
+
+
+def test_options_of_a_task_are_its_own(compare: Callable[..., Done]) -> None:
+    rows = "".join(f"{i % 4},{i * i % 9 / 2},{i % 7 / 2}\n" for i in range(90))
+    Path("table.csv").write_text(f"a,b,c\n{rows}")
+    options = ("--target", "b", "--samples", "80", "--predict", "number", "--header")
+    done = compare("table.csv", *options, *SHORT)
+    assert done.returncode == 0, done.stderr
+    said = " ".join(done.stdout.split())
+    assert "table.csv: b (number) from 2 columns, MLP" in said
+    assert "on 64 samples" in said and "16 held-out samples" in said
 
 
 @pytest.mark.parametrize(
@@ -72,10 +97,15 @@ def test_the_recommendation_is_one_line(compare: Callable[..., Done]) -> None:
         (("ours:lossless", *SHORT), "(model, data, loss)"),
         (("ours:optimised", *SHORT), "function of parameters"),
         (("ours:own", "--among", "relu,gelo"), "gelu"),
+        (("ours:deaf", *SHORT), "no site changed; use the argument"),
+        (("ours:bare", *SHORT), "calls no activation"),
         (("ours:own", *SHORT, "--budget", "soon"), "--budget"),
         (("ours:own", *SHORT, "--store", "mysql://x"), "mysql"),
         (("no/such/folder", *SHORT), "no/such/folder"),
         (("--data", "x.npz"), "needs a subject"),
+        (("ours:own", *SHORT, "--model", "cnn"), "--model is for built-in tasks; let ours:own"),
+        (("digits", "--no-header"), "take no 'header'; their options are model, samples"),
+        (("ours:own", *SHORT, "--gpus", "1"), "what a run takes on a Ray cluster"),
         (("ours:own", *SHORT, "--html", "no/such/page.html"), "no/such"),
     ],
 )

@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy
 
 import relucid
 from relucid.compare.result import Compared
+from relucid.compare.store import Store
 from relucid.demo import load_digits
 from relucid.errors import (
     DataError,
@@ -17,6 +18,7 @@ from relucid.errors import (
     LossError,
     ModelError,
     ParameterError,
+    StoreError,
     UnknownActivationError,
 )
 from relucid.records.comparison import Ending, Verdict
@@ -72,7 +74,8 @@ def test_every_candidate_is_trained_from_every_seed_and_ranked(digits):
     assert {(r.candidate, r.seed) for r in record.runs} == {(n, s) for n in names for s in (0, 1)}
     assert {s.candidate for s in record.standings} == names
     assert all(r.ending is Ending.COMPLETE and r.curve[-1].step == 12 for r in record.runs)
-    assert told[-1] == (6, 6)
+    assert told[-1] == (6, 6) and told == sorted(told)
+    assert (pytest.approx(4.5), 6) in told  # the fifth run is half done
     assert result.advice == record.advice and "relu" in result.advice
 
 
@@ -141,9 +144,28 @@ def test_an_interrupt_keeps_what_is_done(digits):
     assert len(compared(digits).record.runs) == 6
 
 
-def test_a_budget_ends_it(digits):
-    result = compared(digits, budget=1e-9)
-    assert "were over" in result.record.stopped and len(result.record.runs) == 1
+@pytest.mark.parametrize(("engine", "done"), [("sequential", 1), ("stacked", 3)])
+def test_a_budget_ends_it(digits, engine, done):
+    """After a run, or after the runs of a seed where these are trained at once."""
+    result = compared(digits, budget=1e-9, engine=engine)
+    assert "were over" in result.record.stopped and len(result.record.runs) == done
+
+
+@pytest.mark.parametrize(("engine", "done"), [("sequential", 3), ("stacked", 6)])
+def test_what_was_trained_is_ranked_where_the_store_is_full(digits, engine, done, monkeypatch):
+    """One after the other ends then, to go on later; what is trained at once is trained already."""
+    add, kept = Store.add, []
+
+    def until_full(store, trained):
+        if len(kept) == 2:
+            raise StoreError("the disk is full")
+        kept.append(add(store, trained))
+
+    monkeypatch.setattr(Store, "add", until_full)
+    result = compared(digits, engine=engine)
+    assert result.record.stopped == "the disk is full" and len(result.record.runs) == done
+    monkeypatch.undo()
+    assert compared(digits, engine=engine).record.stopped == ""
 
 
 def test_a_candidate_that_diverges_is_named_and_last(digits):
@@ -214,8 +236,10 @@ def test_nothing_is_drawn_from_the_users_random_numbers(digits):
         ({"subject": lambda: nn.Linear(64, 10)}, ModelError, "no activation"),
         ({"subject": lambda: 3}, ModelError, "torch.nn.Module"),
         ({"engine": "fast"}, ParameterError, "engine"),
+        ({"gpus": 1}, ParameterError, "Ray cluster; give ray="),
+        ({"gpus": 1.5, "engine": "ray"}, ParameterError, "a whole number, not 1.5"),
         ({"metric": "f1"}, ParameterError, "metric"),
-        ({"swap": "gelu"}, ModelError, "gelu"),
+        ({"swap": "gelu"}, ModelError, "calls no gelu .* it calls relu: name one of these"),
         ({"loss": lambda output, target: output}, LossError, "one number"),
     ],
 )  # fmt: skip

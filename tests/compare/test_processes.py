@@ -187,7 +187,7 @@ def test_closing_early_ends_every_worker(tmp_path: Path) -> None:
 
 
 SCRIPT = """
-import time, torch
+import signal, time, torch
 from relucid.compare.engines.processes import run
 from relucid.compare.experiment import Choice, Experiment
 from relucid.compare.subject import Subject
@@ -202,6 +202,7 @@ def build(activation):
         time.sleep(3600)
     return torch.nn.Sequential(torch.nn.Linear(3, 3), activation())
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 data = [(torch.randn(100, 3), torch.randn(100, 3))]
 subject = Subject("script", build, data, torch.nn.functional.mse_loss)
 choices = (Choice("own", own.with_parameters(a=2.0)), Choice("elu", relucid.get("elu")))

@@ -179,6 +179,14 @@ def test_processors_are_shared_out(cpus: list[int], jobs: int, threads: int, at_
     assert shared_out([*nodes, gone], jobs) == (threads, at_once)
 
 
+def test_runs_that_take_graphics_processors_go_where_these_are() -> None:
+    """Two such machines of 8 processors: of two runs at a time on each, each run gets 4."""
+    nodes = [{"Alive": True, "Resources": r} for r in ({"CPU": 64}, *2 * ({"CPU": 8, "GPU": 1},))]
+    assert shared_out(nodes, 60, 0.5) == (4, 4)
+    with pytest.raises(EngineError, match=r"to take 2 graphics .* has more than 1; give gpus="):
+        shared_out(nodes, 60, 2.0)
+
+
 SCRIPT = """
 import os, signal, sys, torch
 from relucid.compare.engines.ray import run

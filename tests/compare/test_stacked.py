@@ -358,7 +358,7 @@ def _hooked(parameters: Iterator[nn.Parameter]) -> torch.optim.Optimizer:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"build": _with(lambda: nn.Dropout(0.5))}, "random numbers"),
+        ({"build": _with(lambda: nn.AlphaDropout(0.5))}, "random numbers"),
         ({"build": _with(lambda: _Counted(10, 10))}, "the loss of relu"),
         ({"build": _wider_for_elu}, "has not the same shape"),
         ({"build": _deeper_for_elu}, "the models differ as a whole"),

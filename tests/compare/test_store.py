@@ -1,13 +1,13 @@
 """The store: read back by Optuna itself, and by other processes, of which some are killed."""
 
 import math
+import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +22,8 @@ from relucid.compare.store import Store
 from relucid.compare.training import train
 from relucid.errors import MissingDependencyError, StoreError
 from relucid.records.comparison import Ending, Point, Trained
-from support import postgres
+from support import postgres, stored_runs
+from support.engines import PATIENCE
 from support.stored_runs import NAMES, carry_out, timeless, tiny
 
 NAN = math.nan
@@ -171,32 +172,48 @@ def test_another_formula_under_the_same_name_is_another_candidate(file):
 # Killed, and several at once
 
 
+FORKS = multiprocessing.get_context("forkserver")
+
+
 @contextmanager
 def processes(*arguments):
-    """Start processes that wait for :func:`go`, and see that none is left."""
-    command = [sys.executable, "-m", "support.stored_runs"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "random"}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    folder = Path(__file__).parents[1]
-    started = [
-        subprocess.Popen([*command, *map(str, a)], cwd=folder, env=environment, **pipes)
-        for a in arguments
-    ]
+    """Start processes that wait for :func:`go`, and see that none is left.
+
+    They are forks of one that has loaded all that they need, which takes longer than their runs.
+    """
+    needed = ("alembic.command", "optuna", "torch._dynamo")
+    FORKS.set_forkserver_preload(["support.stored_runs", *needed])
+    with pytest.MonkeyPatch.context() as patch:  # Python 3.11 does not hand sys.path on
+        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=os.pathsep)
+        started = [_started(*parts) for parts in arguments]
     try:
         yield started
     finally:
-        for process in started:
+        for process, pipe in started:
             process.kill()
-            process.communicate()
+            process.join()
+            pipe.close()
+
+
+def _started(where, *parts):
+    ours, theirs = FORKS.Pipe()
+    process = FORKS.Process(target=stored_runs.main, args=(theirs, str(where), *parts))
+    process.start()
+    theirs.close()  # so that ours is at its end when the process is
+    return process, ours
 
 
 def go(*started):
-    """Let processes that have loaded everything begin, all at once."""
-    for process in started:
-        assert process.stdout.readline() == "loaded:\n"
-    for process in started:
-        process.stdin.write("go\n")
-        process.stdin.flush()
+    """Let processes begin, all at once."""
+    for _, pipe in started:
+        assert pipe.recv() == set()
+    for _, pipe in started:
+        pipe.send("go")
+
+
+def end_by_sigkill(process):
+    process.join(PATIENCE)
+    assert process.exitcode == -signal.SIGKILL
 
 
 def finish(where, experiment, uninterrupted, kept, at_once=False):
@@ -213,21 +230,22 @@ def finish(where, experiment, uninterrupted, kept, at_once=False):
 
 def test_a_process_that_is_killed_while_it_writes_keeps_what_is_done(file, uninterrupted):
     for at, kept in (("middle:4", 3), ("commit:3", 5)):
-        with processes((file, "tiny", 1, at)) as (process,):
-            go(process)
-            assert process.wait(120) == -signal.SIGKILL
+        with processes((file, "tiny", 1, at)) as (started,):
+            go(started)
+            end_by_sigkill(started[0])
         (study,) = studies(file).values()
         assert len(study.trials) == kept
     finish(file, tiny(seeds=[0]), uninterrupted, kept=5)
 
 
 def test_a_process_that_is_killed_keeps_what_is_done(where, uninterrupted):
-    with processes((where, "tiny", 5)) as (process,):
-        go(process)
+    with processes((where, "tiny", 5)) as (started,):
+        go(started)
+        process, pipe = started
         for _ in range(20):
-            process.stdout.readline()
+            pipe.recv()
         process.kill()
-        assert process.wait(120) == -signal.SIGKILL
+        end_by_sigkill(process)
     kept = len(Store.open(where, tiny()).done())
     assert 20 <= kept < 60
     finish(where, tiny(), uninterrupted, kept)
@@ -237,7 +255,7 @@ def test_processes_on_one_store_do_not_disturb_each_other(where, uninterrupted):
     jobs = {title: tiny(title=title, seeds=[0]).jobs() for title in ("tiny", "other")}
     with processes((where, "tiny", 1), (where, "tiny", 1), (where, "other", 1)) as started:
         go(*started)
-        twin, other_twin, alone = (carried_out(process) for process in started)
+        twin, other_twin, alone = (carried_out(*one) for one in started)
     assert alone == jobs["other"]
     for done in (twin, other_twin):  # what one of them had kept before the other looked is kept
         assert done == jobs["tiny"][len(jobs["tiny"]) - len(done) :]
@@ -246,12 +264,15 @@ def test_processes_on_one_store_do_not_disturb_each_other(where, uninterrupted):
         finish(where, tiny(title=title, seeds=[0]), uninterrupted, 12, at_once)
 
 
-def carried_out(process):
+def carried_out(process, pipe):
     """Wait for a process to end, and return the jobs that it said to have done."""
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0
-    rows = (line.split() for line in output.splitlines())
-    return [Job(candidate, int(seed)) for candidate, seed in rows]
+    jobs = []
+    with suppress(EOFError):
+        while True:
+            jobs.append(pipe.recv())
+    process.join(PATIENCE)
+    assert process.exitcode == 0
+    return jobs
 
 
 # What goes wrong

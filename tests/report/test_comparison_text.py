@@ -14,7 +14,8 @@ from rich.console import Console
 from relucid.records import Difference
 from relucid.records.comparison import Comparison, Ending, Metric, Verdict
 from relucid.report import comparison_rows, comparison_text
-from relucid.report.comparison_words import difference, duration, facts, metric, rows
+from relucid.report.comparison_differences import difference
+from relucid.report.comparison_words import duration, facts, metric, rows
 from relucid.report.words import size
 from support import comparisons as make
 
@@ -84,6 +85,18 @@ def test_lost_runs_are_told_with_their_reason() -> None:
     assert "successive halving" in text
 
 
+def test_a_candidate_of_which_a_run_was_given_up_has_no_mean() -> None:
+    """The runs that went on are its lucky ones: a mean over them would flatter it."""
+    found = {row.name: row for row in rows(make.broken())}
+    for name, seeds in (("selu", "with 1 of 5 seeds"), ("tanh", "with 5 of 5 seeds")):
+        row = found[name]
+        assert (row.verdict, row.seeds) == ("given up early", seeds)
+        assert {row.quality, row.difference, row.area} == {"–"} and row.loss is None
+    assert found["selu"].ends == "4 of 5; 1 pruned"
+    text = flat(printed(make.broken(), 140))
+    assert "selu – – – given up early with 1 of 5 seeds" in text
+
+
 def test_many_lost_runs_are_counted() -> None:
     lost = {("gelu", seed): Ending.DIVERGED for seed in range(25)}
     text = printed(make.comparison(make.TWELVE[:4], 25, lost=lost))
@@ -139,7 +152,7 @@ def test_differences_in_words(
     kind: Metric, scale: str, mean: float, low: float, high: float, says: str
 ) -> None:
     found = Difference(scale, 5, mean, low, high, 0.95)  # type: ignore[arg-type] - one of the two
-    assert difference(found, make.comparison(metric=kind)) == says
+    assert difference(found, kind) == says
 
 
 @pytest.mark.parametrize(
@@ -177,7 +190,7 @@ def test_how_it_was_measured() -> None:
     assert told["training"] == (
         "300 steps by Adam at learning rate 0.001, on 1,437 samples, 100 a step"
     )
-    assert told["activations"] == "swapped at 3 sites"
+    assert told["activations"] == "put in at 3 sites"
     assert told["initial weights"].startswith("scaled for relu by 1.25, mish by 1.25,")
     own = replace(make.comparison(), batch=0, pruned="halving")
     own = replace(own, candidates=tuple(replace(c, swapped=0, gain=1.0) for c in own.candidates))
@@ -213,11 +226,11 @@ def test_a_row_a_point_for_data_frames() -> None:
 
 
 def test_every_verdict_has_a_sign_and_words() -> None:
-    found = make.comparison(make.TWELVE[:6])
+    found = make.comparison(make.TWELVE[: len(Verdict)])
     standings = tuple(
         replace(s, verdict=verdict) for s, verdict in zip(found.standings, Verdict, strict=True)
     )
     text = flat(printed(replace(found, standings=standings), 140))
     signs = ("· baseline", "✓ better", "✗ worse", "= no difference worth a change",
-             "? no difference shown", "– not run to an end")  # fmt: skip
+             "? no difference shown", "– given up early", "– not run to an end")  # fmt: skip
     assert all(sign in text for sign in signs)

@@ -193,12 +193,15 @@ def _standing(
     name: str, baseline: str, runs: Sequence[Trained], metric: Metric, count: int
 ) -> Standing:
     own = [r for r in runs if r.candidate == name]
-    ends = [r.curve[-1].quality for r in own if r.ending is Ending.COMPLETE]
-    areas = [
-        float(np.mean([p.quality for p in r.curve])) for r in own if r.ending is Ending.COMPLETE
-    ]
-    found = _difference(name, baseline, runs, metric, count) if name != baseline else None
-    verdict = Verdict.BASELINE if name == baseline else _verdict(found, metric)
+    pruned = sum(r.ending is Ending.PRUNED for r in own)
+    complete = [r for r in own if r.ending is Ending.COMPLETE and not pruned]
+    ends = [r.curve[-1].quality for r in complete]
+    areas = [float(np.mean([p.quality for p in r.curve])) for r in complete]
+    found = None
+    if name != baseline and not pruned:
+        found = _difference(name, baseline, runs, metric, count)
+    verdict = Verdict.GIVEN_UP if pruned else _verdict(found, metric)
+    verdict = Verdict.BASELINE if name == baseline else verdict
     return Standing(
         candidate=name,
         runs=sum(r.ending in (Ending.COMPLETE, Ending.DIVERGED) for r in own),
@@ -213,6 +216,7 @@ def _standing(
         dead=0.05 if ends else None,
         sparsity=0.4 if ends else None,
         gradient=0.8 if ends else None,
+        pruned=pruned,
         pareto=bool(ends) and name in list(dict.fromkeys(r.candidate for r in runs))[:2],
     )
 

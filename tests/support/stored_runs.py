@@ -1,9 +1,4 @@
-"""A tiny comparison that keeps its runs in a store; as a program, one that can be killed.
-
-``python -m support.stored_runs STORE TITLE SEEDS [AT]`` says what it does line by line, and waits
-for a line before it opens the store. It kills itself AT ``middle:N`` or ``commit:N``: in the
-transaction that writes its N-th run, before or at the end of that.
-"""
+"""A tiny comparison that keeps its runs in a store, here or in a process that can be killed."""
 
 import os
 import signal
@@ -19,6 +14,9 @@ from relucid.compare.subject import Subject
 from relucid.compare.training import train
 from relucid.functions import get
 from relucid.records.serialise import encode
+
+LOADED = {"optuna", "sqlalchemy"} & sys.modules.keys()
+"""What the imports above load, where this module is the first that a process imports."""
 
 NAMES = (
     "relu", "elu", "gelu", "silu", "mish", "tanh",
@@ -60,14 +58,20 @@ def carry_out(where, experiment):
             yield job
 
 
-def main(where, title, seeds, at=None):
-    loaded = {"optuna", "sqlalchemy"} & sys.modules.keys()
-    print("loaded:", *sorted(loaded), flush=True)
-    sys.stdin.readline()
+def main(pipe, where, title, seeds, at=None):
+    """Carry the comparison out as a process of its own, which says each job through a pipe.
+
+    It says at first what was loaded with the package, and waits for an answer before it opens the
+    store. It kills itself ``at`` ``middle:N`` or ``commit:N``: in the transaction that writes its
+    N-th run, before or at the end of that.
+    """
+    torch.set_num_threads(1)
+    pipe.send(LOADED)
+    pipe.recv()
     if at is not None:
         _kill_in_transaction(*at.split(":"))
-    for job in carry_out(where, tiny(title=title, seeds=range(int(seeds)))):
-        print(job.candidate, job.seed, flush=True)
+    for job in carry_out(where, tiny(title=title, seeds=range(seeds))):
+        pipe.send(job)
 
 
 def _kill_in_transaction(where, number):
@@ -91,7 +95,3 @@ def _kill_in_transaction(where, number):
 
     sqlalchemy.event.listen(sqlalchemy.Engine, "before_cursor_execute", before_statement)
     sqlalchemy.event.listen(sqlalchemy.Engine, "commit", at_commit)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

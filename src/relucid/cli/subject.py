@@ -31,15 +31,15 @@ class Subject:
     """What trains the model, for trials: an optimizer, or a function of parameters."""
 
 
-def load_subject(name: str, data: str | None) -> Subject:
-    """Import ``module:function``, call it, and check what it returns.
+def load_subject(name: str, data: str | None, **arguments: Any) -> Subject:
+    """Import ``module:function``, call it with the arguments, and check what it returns.
 
     ``data``, a file or another ``module:function``, takes the place of the subject's own; then
     the function may return the model alone.
 
     Raises :class:`~relucid.errors.SubjectError`.
     """
-    returned = call(name)
+    returned = call(name, **arguments)
     parts = returned if isinstance(returned, tuple) else (returned,)
     if data is not None:
         parts = (parts[0], load_data(data), *parts[2:])

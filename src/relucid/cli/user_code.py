@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from relucid.errors import SubjectError
 
 
-def call(name: str) -> Any:
-    """Call the function that ``module:function`` names, with the current folder importable."""
+def call(name: str, **arguments: Any) -> Any:
+    """Call the function that ``module:function`` names."""
+    return function_of(name)(**arguments)
+
+
+def function_of(name: str) -> Callable[..., Any]:
+    """Return the function that ``module:function`` names, with the current folder importable."""
     module_name, colon, function_name = name.partition(":")
     if not (module_name and colon and function_name):
         raise SubjectError(
@@ -30,11 +36,11 @@ def call(name: str) -> Any:
             f"there is no module {module_name!r} in {here} or among the installed packages; run "
             f"relucid in the folder that holds {module_name}.py"
         ) from error
-    function = getattr(module, function_name, None)
+    function: Callable[..., Any] | None = getattr(module, function_name, None)
     if not callable(function):
         offered = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
         raise SubjectError(
             f"{module_name} has no function {function_name!r}; it offers: "
             f"{', '.join(offered[:8]) or 'none'}"
         )
-    return function()
+    return function

@@ -47,9 +47,10 @@ def compare(
     engine: str = "auto",
     workers: int | None = None,
     ray: str | None = None,
+    gpus: float = 0.0,
     store: str | PathLike[str] | None = None,
     title: str | None = None,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Callable[[float, int], object] | None = None,
 ) -> Compared:
     """Train a model with each activation, everything else the same, and say which does best.
 
@@ -62,7 +63,8 @@ def compare(
         build: a function that builds a fresh model. One with an argument ``activation`` is given a
             function that makes a module; in the model of any other the activation is swapped
             (:func:`relucid.swap`). Or a built-in task: ``"digits"``, ``"digits-cnn"``, or the path
-            of IDX files, a CSV table or texts.
+            of IDX files, a CSV table or texts; with options, what
+            :func:`relucid.compare.tasks.task` returns.
         data: as for :func:`relucid.checkup`, with targets: a ``DataLoader``, a pair of tensors, or
             batches. They are read once and mixed anew for each seed.
         among: names (``"elu:alpha=0.5"``), classes, modules or declarations.
@@ -82,10 +84,11 @@ def compare(
             ``"sequential"``, or ``"auto"``.
         workers: processes, where those are used.
         ray: address of a Ray cluster, or ``"auto"`` for a running one.
+        gpus: graphics processors that a run takes on the Ray cluster, or the part of one.
         store: file or URL of the Optuna storage that keeps every finished run, from which the same
             comparison goes on. By default a file of relucid's in the user's data folder.
         title: name of the subject in the report.
-        progress: called with the runs done and the runs in all.
+        progress: called with the runs done, those under way in part, and the runs in all.
 
     Returns:
         The result: ``.show()``, ``.frame()``, ``.save("compare.html")``, ``.to_json()``,
@@ -102,7 +105,7 @@ def compare(
 
     subject = subject_of(build, data, loss, optimizer, metric, title)
     where = None if store is None else str(store)
-    way = Way(engine, workers, ray, where, prune, budget, progress)
+    way = Way(engine, workers, ray, gpus, where, prune, budget, progress)
     with same_random_numbers():
         experiment = experiment_of(
             subject,

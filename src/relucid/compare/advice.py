@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from relucid.records import Difference
 from relucid.records.comparison import Candidate, Metric, Standing, Verdict
+from relucid.report.comparison_differences import about, interval, size
+from relucid.report.words import listed, plural
 
 
 def advice(
@@ -17,10 +19,10 @@ def advice(
     """Say which activation to use, or what is missing to say it."""
     own = next(s for s in standings if s.candidate == baseline)
     others = [s for s in standings if s.candidate != baseline]
-    compared = [s for s in others if s.difference is not None]
-    if not compared or own.runs == 0:
-        return f"Nothing can be said yet: no run of {baseline} and another has come to its end."
-    pairs = max(s.difference.pairs for s in compared if s.difference)
+    differences = [s.difference for s in others if s.difference is not None]
+    if not differences or own.runs == 0:
+        return _nothing(others, own)
+    pairs = max(difference.pairs for difference in differences)
     if pairs < 2:
         return (
             "Nothing can be concluded from one seed: the differences may be chance. "
@@ -28,8 +30,17 @@ def advice(
         )
     better = [s for s in others if s.verdict is Verdict.BETTER]
     if better:
-        return _use(better, candidates, baseline, metric, len(others))
+        return _use(better, candidates, baseline, metric, others)
     return _stay(others, baseline, metric, pairs)
+
+
+def _nothing(others: Sequence[Standing], own: Standing) -> str:
+    if own.runs and all(s.verdict is Verdict.GIVEN_UP for s in others):
+        return (
+            f"Nothing can be said beside {own.candidate}: each of the others had a run that was "
+            "given up early. Compare fewer, or without giving up."
+        )
+    return f"Nothing can be said yet: no run of {own.candidate} and another has come to its end."
 
 
 def _use(
@@ -37,19 +48,27 @@ def _use(
     candidates: Sequence[Candidate],
     baseline: str,
     metric: Metric,
-    count: int,
+    others: Sequence[Standing],
 ) -> str:
-    first, *rest = better
+    first = better[0]
     difference = first.difference
     assert difference is not None
-    equal = [s.candidate for s in rest if s.difference and _overlap(difference, s.difference)]
-    also = f"; {_listed(equal)} did about as well" if equal else ""
     cost = _cost(first.candidate, baseline, candidates)
-    of = f", corrected for {count} candidates" if count > 1 else ""
+    of = f", corrected for {len(others)} candidates" if len(others) > 1 else ""
     return (
-        f"Use {first.candidate}: {in_words(difference, metric)} than with {baseline} over "
-        f"{difference.pairs} seeds (95% interval {interval(difference, metric)}{of}){cost}{also}."
+        f"Use {first.candidate}: {size(difference, metric)} than with {baseline} over "
+        f"{difference.pairs} seeds (95% interval {interval(difference, metric)}{of}){cost}"
+        f"{_rivals(better, others)}{_given_up(others)}."
     )
+
+
+def _rivals(better: Sequence[Standing], others: Sequence[Standing]) -> str:
+    """Name those that may be as good as the best of the better: also shown, and not shown."""
+    first, *rest = better
+    equal = [s.candidate for s in rest if _overlap(first.difference, s.difference)]
+    ahead = [s.candidate for s in others[: others.index(first)]]
+    said = f"; {listed(equal)} did about as well" if equal else ""
+    return f"{said}; {listed(ahead)} ended better still, which may be chance" if ahead else said
 
 
 def _stay(others: Sequence[Standing], baseline: str, metric: Metric, pairs: int) -> str:
@@ -58,41 +77,25 @@ def _stay(others: Sequence[Standing], baseline: str, metric: Metric, pairs: int)
     nearest = next((s for s in others if s.difference and s.verdict is Verdict.NOT_SHOWN), None)
     hint = ""
     if nearest is not None and nearest.difference is not None and _is_gain(nearest, metric):
-        hint = f" Nearest was {nearest.candidate}, {in_words(nearest.difference, metric)}"
-        hint += f"; about {nearest.needed} seeds would show that." if nearest.needed else "."
+        hint = f" Nearest was {nearest.candidate}, {size(nearest.difference, metric)}"
+        hint += f"; about {about(nearest.needed)} seeds would show that." if nearest.needed else "."
     name = f"{baseline} (beside {others[0].candidate})" if count == 1 else baseline
-    return f"Stay with {name}: {none} shown to be better with {pairs} seeds.{hint}"
+    shown = f"{none} shown to be better with {plural(pairs, 'seed')}"
+    return f"Stay with {name}: {shown}{_given_up(others)}.{hint}"
+
+
+def _given_up(others: Sequence[Standing]) -> str:
+    """Say of how many it is not known, since they were given up."""
+    count = sum(s.verdict is Verdict.GIVEN_UP for s in others)
+    was = "was" if count == 1 else "were"
+    return f"; {count} of the {len(others)} {was} given up early" if count else ""
 
 
 def _is_gain(standing: Standing, metric: Metric) -> bool:
     difference = standing.difference
     assert difference is not None
-    lower = difference.mean < difference.neutral
-    return lower == (metric == "loss")
-
-
-def in_words(difference: Difference, metric: Metric) -> str:
-    """Say how large a difference is: ``loss 12% lower``, ``accuracy 1.3 points higher``."""
-    size = _size(difference.mean, difference, metric)
-    return (
-        f"{metric} {abs(size):.3g}{_unit(difference, metric)} {'higher' if size > 0 else 'lower'}"
-    )
-
-
-def interval(difference: Difference, metric: Metric) -> str:
-    """Say its interval in the same unit: ``+0.4 to +2.1 points``."""
-    low, high = (_size(end, difference, metric) for end in (difference.low, difference.high))
-    return f"{low:+.3g} to {high:+.3g}{_unit(difference, metric)}"
-
-
-def _size(value: float, difference: Difference, metric: Metric) -> float:
-    """In percent of the baseline's, in points of a hundredth, or as it is."""
-    hundredths = difference.scale == "ratio" or metric == "accuracy"
-    return (100.0 if hundredths else 1.0) * (value - difference.neutral)
-
-
-def _unit(difference: Difference, metric: Metric) -> str:
-    return "%" if difference.scale == "ratio" else " points" if metric == "accuracy" else ""
+    gain = difference.mean - difference.neutral
+    return gain < 0 if metric == "loss" else gain > 0
 
 
 def _cost(name: str, baseline: str, candidates: Sequence[Candidate]) -> str:
@@ -101,9 +104,5 @@ def _cost(name: str, baseline: str, candidates: Sequence[Candidate]) -> str:
     return f", at {mine / own:.2g} times the time a step" if mine and own else ""
 
 
-def _overlap(a: Difference, b: Difference) -> bool:
-    return a.low <= b.high and b.low <= a.high
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+def _overlap(a: Difference | None, b: Difference | None) -> bool:
+    return a is not None and b is not None and a.low <= b.high and b.low <= a.high

@@ -101,7 +101,7 @@ def _choices(
         choices = _first(own or wanted[0], wanted)
         check_taken(subject, samples, choices)
         return choices, choices[0].name, None
-    old = activation_of(subject, samples) if swap is None else choice_of(swap).name
+    old = activation_of(subject, samples, None if swap is None else choice_of(swap).name)
     wanted = [Choice(c.name, None) if c.name == old else c for c in wanted]
     first = Choice(old, None) if own is None or own.name == old else own
     return _first(first, wanted), first.name, old

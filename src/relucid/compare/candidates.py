@@ -54,10 +54,11 @@ def seen_in(subject: Subject, samples: Samples, choice: Choice | None = None) ->
     return observe(model, [(example.args or dict(example.kwargs), example.target)])
 
 
-def activation_of(subject: Subject, samples: Samples) -> str:
-    """Return the activation that a subject's model has at most sites: candidates take its place.
+def activation_of(subject: Subject, samples: Samples, wanted: str | None = None) -> str:
+    """Return the activation whose place candidates take: the wanted one, or that of most sites.
 
-    Raises :class:`~relucid.errors.ModelError` where it has none that could be another.
+    Raises :class:`~relucid.errors.ModelError` where the model has none that could be another, or
+    not the wanted one.
     """
     sites = [record.site for record in seen_in(subject, samples).sites if record.site.units]
     names = Counter(site.activation for site in sites if site.activation)
@@ -66,7 +67,12 @@ def activation_of(subject: Subject, samples: Samples) -> str:
             f"the model of {subject.name} calls no elementwise activation that could be another; "
             f"let its builder take {NAMED!r}, a function that makes a module, and put it in place"
         )
-    return names.most_common(1)[0][0]
+    if wanted is not None and wanted not in names:
+        raise ModelError(
+            f"the model of {subject.name} calls no {wanted} that could be another activation; it "
+            f"calls {', '.join(names)}: name one of these in swap"
+        )
+    return wanted or names.most_common(1)[0][0]
 
 
 def check_taken(subject: Subject, samples: Samples, choices: Iterable[Choice]) -> None:

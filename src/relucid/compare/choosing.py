@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,10 +23,19 @@ class Engine:
 
     run: Callable[[Experiment, Sequence[Job], Report | None], Generator[Trained]]
     why: str
+    at_once: bool = False
+    """Whether runs end together, however many they are."""
+    tells: bool = True
+    """Whether it costs next to nothing to be told each point of a curve."""
 
 
 def chosen(
-    experiment: Experiment, jobs: Sequence[Job], name: str, workers: int | None, ray: str | None
+    experiment: Experiment,
+    jobs: Sequence[Job],
+    name: str,
+    workers: int | None,
+    ray: str | None,
+    gpus: float = 0.0,
 ) -> Engine:
     """Return the engine of this name, or for ``auto`` the fastest that can run this.
 
@@ -33,16 +43,30 @@ def chosen(
     """
     if name not in ENGINES:
         raise ParameterError(f"engine must be one of {', '.join(ENGINES)}, not {name!r}")
-    if name == "ray" or (name == "auto" and ray is not None):
+    is_ray = name == "ray" or (name == "auto" and ray is not None)
+    _check_gpus(gpus, is_ray)
+    if is_ray:
         from relucid.compare.engines.ray import run as on_ray
 
         where = "a local Ray cluster" if ray is None else f"the Ray cluster {ray}"
-        return Engine(partial(_given, on_ray, address=ray), f"on {where}")
+        return Engine(partial(_given, on_ray, address=ray, gpus=gpus), f"on {where}", tells=False)
     if name == "sequential":
         return _sequential("one after the other, as asked")
     if name == "processes":
         return _processes(workers, "in processes of their own, as asked")
     return _stacked_or(experiment, jobs, name, workers)
+
+
+def _check_gpus(gpus: float, is_ray: bool) -> None:
+    if not 0.0 <= gpus < math.inf or (gpus > 1.0 and gpus != int(gpus)):
+        raise ParameterError(
+            f"gpus must be a part of one graphics processor or a whole number, not {gpus}"
+        )
+    if gpus and not is_ray:
+        raise ParameterError(
+            "gpus says what a run takes on a Ray cluster; give ray= its address too, or leave it "
+            "out: the other engines compute where the builder puts the model"
+        )
 
 
 def _stacked_or(
@@ -59,7 +83,7 @@ def _stacked_or(
         if len(jobs) < 2 or (workers or cores()) < 2:
             return _sequential(f"one after the other: {reason}")
         return _processes(workers, f"in processes of their own: {reason}")
-    return Engine(partial(_given, stacked), "all at once, as one stacked network")
+    return Engine(partial(_given, stacked), "all at once, as one stacked network", at_once=True)
 
 
 def _processes(workers: int | None, why: str) -> Engine:

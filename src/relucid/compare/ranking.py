@@ -34,8 +34,10 @@ def ranking(
     """Rank the candidates by their mean difference to the baseline, the best first.
 
     Runs of one seed are compared with each other. A run that diverged counts: as an infinite loss,
-    or with the accuracy that it ended at. Runs that were given up as hopeless have no end to
-    compare; their candidate is ranked after those that have, by what it had reached.
+    or with the accuracy that it ended at. A candidate of which a run was given up as hopeless is
+    not compared, and comes after those that are: which of its runs went on was decided by how well
+    they did, so that a mean over them flatters it. What is said of the others is no less sure than
+    without giving up: it would have been said of the same runs then.
     """
     own = _by_seed(runs, baseline)
     others = [c.name for c in candidates if c.name != baseline]
@@ -54,10 +56,11 @@ def _standing(
     comparisons: int,
 ) -> Standing:
     its = _by_seed(runs, candidate.name)
-    complete = [run for run in its.values() if run.ending is Ending.COMPLETE]
+    pruned = sum(run.ending is Ending.PRUNED for run in its.values())
+    complete = [run for run in its.values() if run.ending is Ending.COMPLETE and not pruned]
     ends = [run.curve[-1].quality for run in complete]
     difference = None
-    if candidate.name != baseline:
+    if candidate.name != baseline and not pruned:
         difference = _difference(its, own, metric, comparisons)
     return Standing(
         candidate=candidate.name,
@@ -67,12 +70,13 @@ def _standing(
         quality=_mean(ends),
         spread=float(np.std(ends, ddof=1)) if len(ends) > 1 else math.nan,
         area=_mean(area(run) for run in complete),
-        verdict=_verdict(candidate.name == baseline, difference, metric),
+        verdict=_verdict(candidate.name == baseline, pruned, difference, metric),
         difference=difference,
         needed=_needed(its, own, metric, comparisons, difference),
         dead=_known(run.dead for run in complete),
         sparsity=_known(run.sparsity for run in complete),
         gradient=_known(run.gradient for run in complete),
+        pruned=pruned,
     )
 
 
@@ -117,9 +121,13 @@ def _difference(
     return paired(changed, untouched, comparisons=comparisons, scale=_scale(metric))
 
 
-def _verdict(is_baseline: bool, difference: Difference | None, metric: Metric) -> Verdict:
+def _verdict(
+    is_baseline: bool, pruned: int, difference: Difference | None, metric: Metric
+) -> Verdict:
     if is_baseline:
         return Verdict.BASELINE
+    if pruned:
+        return Verdict.GIVEN_UP
     if difference is None:
         return Verdict.NOT_RUN
     if difference.excludes_no_difference:
@@ -177,14 +185,15 @@ def _power(effect: float, pairs: int, confidence: float) -> float:
     return float(nct.sf(bar, pairs - 1, effect * math.sqrt(pairs)))
 
 
-def _place(standing: Standing, metric: Metric) -> tuple[int, float]:
-    """Sort by the difference; who cannot be compared comes last, by what it reached."""
+def _place(standing: Standing, metric: Metric) -> tuple[int, float, int]:
+    """Sort by the difference; who cannot be compared comes last, by quality or by ended runs."""
     sign = 1.0 if metric == "loss" else -1.0
     if standing.verdict is Verdict.BASELINE:
-        return 0, 1.0 if metric == "loss" else 0.0
+        return 0, 1.0 if metric == "loss" else 0.0, 0
     if standing.difference is not None and not math.isnan(standing.difference.mean):
-        return 0, sign * standing.difference.mean
-    return 1, sign * standing.quality if math.isfinite(standing.quality) else math.inf
+        return 0, sign * standing.difference.mean, 0
+    quality = sign * standing.quality if math.isfinite(standing.quality) else math.inf
+    return 1, quality, -standing.runs
 
 
 def _front(

@@ -51,10 +51,7 @@ class Subject:
     @property
     def takes_activation(self) -> bool:
         """Whether the builder has an argument for the activation."""
-        try:
-            return NAMED in inspect.signature(self.build).parameters
-        except (TypeError, ValueError):  # a callable without a signature, such as some built-ins
-            return False
+        return takes_activation(self.build)
 
     def model(
         self, activation: Elementwise | None = None, modules: list[nn.Module] | None = None
@@ -80,6 +77,14 @@ class Subject:
                 f"{type(model).__name__}"
             )
         return model
+
+
+def takes_activation(function: Callable[..., object]) -> bool:
+    """Whether a function has an argument for the activation."""
+    try:
+        return NAMED in inspect.signature(function).parameters
+    except (TypeError, ValueError):  # a callable without a signature, such as some built-ins
+        return False
 
 
 def _again(source: Callable[[], Subject], name: str, metric: Metric) -> Subject:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -25,16 +25,27 @@ Report = Callable[[Point], bool]
 def train(experiment: Experiment, job: Job, report: Report | None = None) -> Trained:
     """Train one candidate from one seed, and say how it went.
 
-    An error that the model raises with this candidate ends the run as failed; errors of the user's
-    own code that are none of relucid's pass through.
+    An error that the model raises with this candidate ends the run as failed; errors of ``report``,
+    and of the user's own code that are none of relucid's, pass through.
     """
+    run, end = _run(experiment, job), None
+    while True:
+        try:
+            point = run.send(end)
+        except StopIteration as over:
+            trained: Trained = over.value
+            return trained
+        end = ending(point, report)
+
+
+def _run(experiment: Experiment, job: Job) -> Generator[Point, tuple[Ending, str] | None, Trained]:
+    """Yield each point of a run, to be sent how it ends there."""
     begun, curve = time.monotonic(), list[Point]()
     try:
-        learner = prepare(experiment, job)
-        end = Ending.COMPLETE, ""
+        learner, end = prepare(experiment, job), (Ending.COMPLETE, "")
         for point in _points(experiment, job, learner):
             curve.append(point)
-            end = ending(point, report)
+            end = (yield point) or end
             if end[0] is not Ending.COMPLETE:
                 break
         return finished(experiment, job, learner, curve, *end, time.monotonic() - begun)
@@ -68,18 +79,17 @@ class Placed:
 
 def prepare(experiment: Experiment, job: Job) -> Learner:
     """Build the model of a job with its optimizer, the random numbers seeded for its training."""
+    return prepared(experiment, job)[0]
+
+
+def prepared(experiment: Experiment, job: Job) -> tuple[Learner, Placed]:
+    """Do what :func:`prepare` does, and say what was done to put the candidate in."""
     seed_all(job.seed)
-    model, _ = _built(experiment, experiment.choice(job.candidate))
+    model, placed = _built(experiment, experiment.choice(job.candidate))
     model.train()
     learner = Learner(model, made(model, experiment.subject.optimizer))
     seed_all(job.seed)  # however many numbers a candidate drew, dropout is the same from here on
-    return learner
-
-
-def placed(experiment: Experiment, choice: Choice) -> Placed:
-    """Put a candidate into a fresh model and say what was done."""
-    seed_all(experiment.seeds[0])
-    return _built(experiment, choice)[1]
+    return learner, placed
 
 
 def _built(experiment: Experiment, choice: Choice) -> tuple[nn.Module, Placed]:

@@ -32,6 +32,9 @@ class Verdict(StrEnum):
     SAME = "no difference worth a change"
     """The whole interval lies within what is too small to matter."""
     NOT_SHOWN = "no difference shown"
+    GIVEN_UP = "given up early"
+    """Runs of it were stopped as hopeless. Those that were not are the lucky ones, so that their
+    mean is none of its own: it is not compared."""
     NOT_RUN = "not run to an end"
     """It has no run with an end that the baseline has too."""
 
@@ -88,7 +91,7 @@ class Candidate:
     gain: float = 1.0
     """Factor on the initial weights of the layers that read it."""
     milliseconds: float | None = None
-    """Median time of a training step on this machine, alone on its threads."""
+    """Least time of a training step on this machine, of some that were taken in turn."""
     kept: int | None = None
     """Bytes that one training step keeps for its backward pass."""
 
@@ -99,11 +102,12 @@ class Standing:
 
     candidate: str
     runs: int
-    """Runs that count: all that were not pruned."""
+    """Runs with an end that can be compared: complete, or diverged."""
     diverged: int
     failed: int
     quality: float
-    """Mean of the metric over the complete runs, at their ends."""
+    """Mean of the metric over the complete runs, at their ends; NaN where there is none, and where
+    others were given up."""
     spread: float
     """Its standard deviation over seeds."""
     area: float
@@ -116,6 +120,8 @@ class Standing:
     dead: float | None = None
     sparsity: float | None = None
     gradient: float | None = None
+    pruned: int = 0
+    """Runs that were given up as hopeless."""
     pareto: bool = False
     """Whether no other is at least as good in quality, time and memory, and better in one."""
 

@@ -28,6 +28,7 @@ _SIGNS = {
     Verdict.WORSE: ("✗", "x", "red"),
     Verdict.SAME: ("=", "=", ""),
     Verdict.NOT_SHOWN: ("?", "?", ""),
+    Verdict.GIVEN_UP: ("–", "-", "dim"),
     Verdict.NOT_RUN: ("–", "-", "dim"),
 }
 _DIFFERENCE = 22

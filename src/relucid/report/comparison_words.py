@@ -17,12 +17,11 @@ from relucid.records.comparison import (
     Trained,
     Verdict,
 )
+from relucid.report.comparison_differences import about, difference, unit
 from relucid.report.words import MISSING, figure, listed, one_line, percent, plural, size
 
 _SEEDS = 12
 """Seeds that are named, at most."""
-_MUCH = 1000.0
-"""Percent beyond which a relative difference is written with three digits."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +52,9 @@ class Row:
 
     @cached_property
     def loss(self) -> float | None:
-        """Mean loss at the ends of its complete runs, or None where there is none."""
+        """Mean loss at the ends of its complete runs, or None where it has no quality."""
         ends = [run.last.loss for run in self.runs if run.ending is Ending.COMPLETE and run.last]
-        return sum(ends) / len(ends) if ends else None
+        return sum(ends) / len(ends) if ends and not self.standing.pruned else None
 
     @property
     def quality(self) -> str:
@@ -80,7 +79,7 @@ class Row:
     def difference(self) -> str:
         """To the baseline, with its interval."""
         found = self.standing.difference
-        return MISSING if found is None else difference(found, self.comparison)
+        return MISSING if found is None else difference(found, self.comparison.metric)
 
     @property
     def verdict(self) -> str:
@@ -89,12 +88,15 @@ class Row:
 
     @property
     def seeds(self) -> str:
-        """With how many seeds no difference was shown, and how many might; else empty."""
+        """With how many seeds no difference was shown or it was given up; else empty."""
         found, needed = self.standing.difference, self.standing.needed
+        if self.standing.verdict is Verdict.GIVEN_UP:
+            return f"with {self.standing.pruned:,} of {plural(len(self.comparison.seeds), 'seed')}"
         if found is None or self.standing.verdict is not Verdict.NOT_SHOWN:
             return ""
         text = f"with {plural(found.pairs, 'seed')}"
-        return text if needed is None else f"{text}; about {needed:,} would show one of this size"
+        would = "would show one of this size"
+        return text if needed is None else f"{text}; about {about(needed)} {would}"
 
     @property
     def time(self) -> str:
@@ -134,27 +136,6 @@ def short(value: float) -> str:
     return figure(float(f"{value:.2g}"))
 
 
-def difference(found: Difference, comparison: Comparison) -> str:
-    """Write a difference and its interval: ``+1.30 (+0.42 to +2.18)``, ``-12.0% (...)``."""
-    mean = "not known" if math.isnan(found.mean) else _change(found.mean, found, comparison)
-    if math.isinf(found.high) and found.low <= (0.0 if found.scale == "ratio" else -math.inf):
-        return f"{mean} (no interval)"
-    low, high = (_change(end, found, comparison) for end in (found.low, found.high))
-    return f"{mean} ({low} to {high})"
-
-
-def _change(value: float, found: Difference, comparison: Comparison) -> str:
-    """Write one number of a difference: in percent, in points, or as it is."""
-    change = value - found.neutral
-    sign = "+" if 0 < change < math.inf else ""
-    if not math.isfinite(change) or (found.scale == "difference" and comparison.metric == "loss"):
-        return sign + figure(change)
-    change *= 100.0
-    if found.scale == "difference":
-        return f"{change:+.2f}"
-    return f"{change:+.1f}%" if abs(change) < _MUCH else f"{sign}{figure(change)}%"
-
-
 def endings(runs: Sequence[Trained], planned: int) -> str:
     """Return how many of the planned runs are complete, and what became of the others."""
     counts = Counter(run.ending for run in runs)
@@ -174,23 +155,17 @@ def how_to_read(comparison: Comparison) -> str:
     )
     if not found:
         return text
-    units = {_unit(difference, comparison): None for difference in found}
+    units = {unit(one, comparison.metric): None for one in found}
     return (
         f"{text} The difference is to {one_line(comparison.baseline)} on the same seeds, "
         f"{listed(list(units))}. {_intervals(found)}"
     )
 
 
-def _unit(found: Difference, comparison: Comparison) -> str:
-    if found.scale == "ratio":
-        return "in percent of its loss"
-    return "in points (hundredths)" if comparison.metric == "accuracy" else "in units of the loss"
-
-
 def _intervals(found: Sequence[Difference]) -> str:
-    if max(difference.pairs for difference in found) < 2:
+    if max(one.pairs for one in found) < 2:
         return "A single seed gives no interval: what it shows may be chance."
-    confidence = max(difference.confidence for difference in found)
+    confidence = max(one.confidence for one in found)
     together = (
         f", {percent(confidence)} each so that all hold together," if confidence > 0.951 else ""
     )
@@ -202,6 +177,8 @@ def ending(comparison: Comparison) -> str:
     if not comparison.stopped:
         return ""
     planned = len(comparison.seeds) * len(comparison.candidates)
+    if len(comparison.runs) == planned:
+        return f"Not all runs were kept: {one_line(comparison.stopped)}."
     done = f"{len(comparison.runs):,} of {plural(planned, 'run')} done"
     return f"The comparison ended early, {done}: {one_line(comparison.stopped)}."
 
@@ -245,15 +222,15 @@ def _swapped(comparison: Comparison) -> str:
     if not counts:
         return "put in by the model's builder"
     if len(counts) == 1:
-        return f"swapped at {plural(counts.pop(), 'site')}"
-    return f"swapped at {min(counts):,} to {plural(max(counts), 'site')}"
+        return f"put in at {plural(counts.pop(), 'site')}"
+    return f"put in at {min(counts):,} to {plural(max(counts), 'site')}"
 
 
 def _gains(comparison: Comparison) -> str:
     scaled = [
         f"{one_line(candidate.name)} by {figure(candidate.gain)}"
         for candidate in comparison.candidates
-        if candidate.gain != 1.0
+        if figure(candidate.gain) != "1"
     ]
     return f"scaled for {listed(scaled)}; those of the others are as they were" if scaled else ""
 

@@ -30,7 +30,7 @@ class Learning:
 
     row: Row
     step: Reals
-    """Steps at which every complete run was measured."""
+    """Steps at which every run was measured that is complete or was given up."""
     mean: Reals
     low: Reals
     """Of the seeds, the least at each step."""
@@ -68,7 +68,9 @@ class Height:
         room = 0.05 * (worst - best) or 1.0
         low, high = best - room, worst + room
         if self.logarithmic:
-            low, high = best / 1.15, max(worst, 1.05 * best) * 1.15
+            worst = max(worst, 1.01 * best)
+            factor = min(1.15, (worst / best) ** 0.15)
+            low, high = best / factor, worst * factor
         if self.metric == "accuracy":
             return min(high, 1.0), low
         return low, high
@@ -86,14 +88,16 @@ def learning(rows: Sequence[Row]) -> tuple[Learning, ...]:
 
 
 def _learning(row: Row) -> Learning:
-    complete = [
+    # With those that were given up the mean ends where the first of them did: beyond, it would be
+    # that of the lucky ones.
+    counted = [
         {point.step: point.quality for point in run.curve}
         for run in row.runs
-        if run.ending is Ending.COMPLETE
+        if run.ending in (Ending.COMPLETE, Ending.PRUNED)
     ]
-    steps = sorted(set.intersection(*map(set, complete))) if complete else []
-    values = np.array([[run[step] for run in complete] for step in steps], dtype=np.float64)
-    values = values.reshape(len(steps), max(len(complete), 1))  # no steps: means of nothing
+    steps = sorted(set.intersection(*map(set, counted))) if counted else []
+    values = np.array([[run[step] for run in counted] for step in steps], dtype=np.float64)
+    values = values.reshape(len(steps), max(len(counted), 1))  # no steps: means of nothing
     with np.errstate(over="ignore", invalid="ignore"):  # beyond the largest number is infinite
         mean = values.mean(axis=1)
     broken = (_broken(run) for run in row.runs if run.ending is not Ending.COMPLETE)

@@ -1,5 +1,6 @@
 """What is at a path is found, said, and can be made anew elsewhere."""
 
+import gzip
 import pickle
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from relucid.compare.tasks import kinds, task
+from relucid.compare.tasks.reading import streams
 from relucid.demo import load_digits
 from relucid.errors import DataError, ParameterError
 from support.task_files import write_images
@@ -138,6 +140,26 @@ def test_a_forced_kind_reads_a_table_as_text(everything: Path) -> None:
 def test_options_that_there_are_not(options: dict[str, object], said: str) -> None:
     with pytest.raises(ParameterError, match=said):
         task("digits", **options)
+
+
+@pytest.mark.parametrize("name", ["table.csv", "table.csv.gz"])
+def test_it_is_told_how_far_a_large_file_is_read(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In bytes of the file as it lies there, zipped or not, to its end."""
+    monkeypatch.setattr(streams, "_LARGE", 10_000)
+    monkeypatch.setattr(streams, "_AT_ONCE", 4_000)
+    file, rows = tmp_path / name, "".join(f"{i},{i * i},{i % 3}\n" for i in range(5_000))
+    file.write_bytes(gzip.compress(rows.encode()) if name.endswith("gz") else rows.encode())
+    told: list[tuple[int, int]] = []
+    with streams.telling(lambda done, of: told.append((done, of))):
+        task(file, samples=20)
+    size = file.stat().st_size
+    assert {of for _, of in told} == {size} and told[-1][0] == size
+    assert len({done for done, _ in told}) >= size // 4_000
+    count = len(told)
+    task(file, samples=20)
+    assert len(told) == count
 
 
 def test_a_metric_reaches_workers() -> None:

@@ -62,7 +62,8 @@ def run(
 
     Raises:
         MissingDependencyError: without Ray.
-        EngineError: where the cluster cannot be reached, or its workers are of other versions.
+        EngineError: where the cluster cannot be reached, its workers are of other versions, or no
+            machine of it has so many graphics processors.
         Exception: an error of the user's code, as it was raised, with the worker's traceback as a
             note.
 
@@ -91,7 +92,7 @@ class _Runs:
         self, parcel: Parcel, jobs: Sequence[Job], report: Report | None, gpus: float
     ) -> None:
         ray = import_ray()
-        threads, at_once = shared_out(ray.nodes(), len(jobs))
+        threads, at_once = shared_out(ray.nodes(), len(jobs), gpus)
         self._limit = AHEAD * at_once
         self._parcel = ray.put(replace(parcel, settings=replace(parcel.settings, threads=threads)))
         self._task = ray.remote(carry_out).options(num_cpus=threads, num_gpus=gpus, max_retries=0)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from relucid.compare.engines.losses import Judge
 from relucid.compare.engines.refusal import refused
 from relucid.compare.engines.stack import Stack
 from relucid.compare.learner import Learner, Loss
@@ -30,6 +31,8 @@ class Alone:
     gradients: dict[str, Tensor]
     buffers: dict[str, Tensor]
     """After the pass in training mode."""
+    random: Tensor
+    """State of the random numbers after that."""
 
 
 def alone(learner: Learner, batch: Batch, loss: Loss) -> Alone:
@@ -45,9 +48,10 @@ def alone(learner: Learner, batch: Batch, loss: Loss) -> Alone:
         trained = value()
         gradients = _gradients(trained, dict(model.named_parameters()))
         buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+        drawn = torch.get_rng_state()
     with undisturbed(model, evaluate=True), torch.no_grad():
         evaluated = value()
-    return Alone(torch.stack([trained.detach(), evaluated]), gradients, buffers)
+    return Alone(torch.stack([trained.detach(), evaluated]), gradients, buffers, drawn)
 
 
 def rehearse(
@@ -84,19 +88,17 @@ def _together(
     stack: Stack, learners: Sequence[Learner], batch: Batch, loss: Loss
 ) -> Iterator[Alone]:
     """Run the batches through the stack, and return what each model did."""
-
-    def judge(output: Any, target: Any) -> Tensor:
-        return checked_loss(loss, output, target, 0)
-
+    judge = Judge(loss, 0)
     own = [
         {name: p for name, p in learner.model.named_parameters() if name not in stack.stacked}
         for learner in learners
     ]
     learned = {(i, name): p for i, mine in enumerate(own) for name, p in mine.items()}
-    with undisturbed(stack, evaluate=False), _spare_buffers(stack):
+    with undisturbed(stack, evaluate=False), _spare_buffers(stack), stack.masks.undisturbed():
         trained = stack(judge, batch)
         gradients = _gradients(trained.sum(), {**stack.stacked, **learned})
         buffers = {n: b for n, b in stack.stacked.items() if not b.requires_grad}
+        drawn = stack.masks.after()
     with undisturbed(stack, evaluate=True), torch.no_grad():
         evaluated = stack(judge, batch)
     losses = torch.stack([trained.detach(), evaluated], 1)
@@ -106,6 +108,7 @@ def _together(
             {n: g[i] for n, g in gradients.items() if n in stack.stacked}
             | {n: gradients[i, n] for n in mine if (i, n) in gradients},
             {n: b[i] for n, b in buffers.items()},
+            drawn[i],
         )
         for i, mine in enumerate(own)
     )
@@ -130,7 +133,7 @@ def _spare_buffers(stack: Stack) -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     if "randomness" in str(error):
-        return "random numbers (dropout) would not be those of a run by itself"
+        return "the random numbers would not be those of a run by itself"
     line = str(error).strip().partition("\n")[0]
     return f"the model or its loss cannot be batched ({type(error).__name__}: {line})"
 
@@ -145,6 +148,8 @@ def _difference(alone: Alone, together: Alone) -> str:
         return "loss"
     pairs = {"gradients": (alone.gradients, together.gradients)}
     pairs["buffers"] = alone.buffers, {n: together.buffers[n] for n in alone.buffers}
+    if not torch.equal(alone.random, together.random):
+        return "random numbers"
     return next((name for name, (a, b) in pairs.items() if not _alike(a, b, part)), "")
 
 

@@ -9,9 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from relucid.compare.engines.outside import outside
 from relucid.compare.engines.refusal import refused
 from relucid.functions import Elementwise
 from relucid.nn.calls import declared_by
+from relucid.nn.elementwise import ElementwiseModule
 
 
 def activation_paths(models: Sequence[nn.Module]) -> list[str]:
@@ -59,22 +61,29 @@ class Slices(nn.Module):
         super().__init__()
         # Not as submodules: functional_call looks through all of them, 1.5 ms a step for 120.
         self._own = list(zip(names, modules, strict=True))
-        self._calls = list(_calls(self._own))
+        self._read()
         for module in modules:
             if "inplace" in vars(module):  # a slice is a view, whose base is needed again
                 vars(module)["inplace"] = False
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply each model's activation to its values."""
-        values: Tensor = _AsOneTensor.apply(x, self._of_all)  # type: ignore[no-untyped-call]  # PyTorch has no types for it
-        return values
+        return outside(x, self.of_all)
 
     def keep(self, models: Sequence[int]) -> None:
         """Go on with some of the models."""
         self._own = [self._own[i] for i in models]
-        self._calls = list(_calls(self._own))
+        self._read()
 
-    def _of_all(self, x: Tensor) -> Tensor:
+    def _read(self) -> None:
+        self._calls = list(_calls(self._own))
+        self._functions = _functions(self._own)
+
+    def of_all(self, x: Tensor) -> Tensor:
+        """Apply each model's activation to its part of (models, ...)."""
+        if self._functions is not None and x.is_floating_point():
+            values: Tensor = _SideBySide.apply(x, self._functions)  # type: ignore[no-untyped-call]  # PyTorch has no types for it
+            return values
         parts = x.split([count for count, _ in self._calls])
         return torch.cat([call(part) for part, (_, call) in zip(parts, self._calls, strict=True)])
 
@@ -96,20 +105,60 @@ def _alone(module: nn.Module) -> Callable[[Tensor], Tensor]:
     return lambda x: module(x.squeeze(0)).unsqueeze(0)
 
 
-class _AsOneTensor(torch.autograd.Function):
-    """Calls a function with what :func:`torch.vmap` batches as it lies in memory, models first."""
+def _functions(own: Sequence[tuple[str, nn.Module]]) -> list[tuple[int, Elementwise]] | None:
+    """Return how many models are next, and their function; None if a module may do more than it."""
+    found: list[tuple[int, Elementwise]] = []
+    for _, same in groupby(own, key=lambda pair: pair[0]):
+        modules = [module for _, module in same]
+        first = modules[0]
+        if not isinstance(first, ElementwiseModule) or first.learn or is_hooked(first):
+            return None
+        if type(first).forward is not ElementwiseModule.forward:
+            return None
+        found.append((len(modules), first.activation))
+    return found
+
+
+def is_hooked(module: nn.Module) -> bool:
+    """Whether a module does more, or something else, than its class says."""
+    return bool(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+        or "forward" in vars(module)
+    )
+
+
+class _SideBySide(torch.autograd.Function):
+    """Functions of parts of a tensor, written to one place, forward and backward.
+
+    With a node of the graph for each part, and the parts joined afterwards, 12 functions of 60
+    models' 64x64 numbers take 0.71 ms; so they take 0.48 ms.
+    """
 
     @staticmethod
-    def forward(x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-        raise refused("an activation is applied to a tensor that is the same for all models")
+    def forward(ctx: Any, x: Tensor, functions: Sequence[tuple[int, Elementwise]]) -> Tensor:
+        x = x.contiguous()
+        ctx.save_for_backward(x)
+        ctx.functions, result = functions, torch.empty_like(x)
+        counts = [count for count, _ in functions]
+        for part, place, (_, function) in zip(
+            x.split(counts), result.split(counts), functions, strict=True
+        ):
+            function(part, out=place)
+        return result
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        """Keep nothing: the function is differentiated as it runs."""
-
-    @staticmethod
-    def vmap(
-        info: Any, in_dims: tuple[int, None], x: Tensor, function: Callable[[Tensor], Tensor]
-    ) -> tuple[Tensor, int]:
-        """Run outside the transform."""
-        return function(x.movedim(in_dims[0], 0)), 0
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (x,), gradient = ctx.saved_tensors, gradients[0].contiguous()
+        counts = [count for count, _ in ctx.functions]
+        result = None if torch.is_grad_enabled() else torch.empty_like(x)
+        places = [None] * len(counts) if result is None else result.split(counts)
+        products = [
+            function.vjp(part, own, out=place)
+            for part, own, place, (_, function) in zip(
+                x.split(counts), gradient.split(counts), places, ctx.functions, strict=True
+            )
+        ]
+        return torch.cat(products) if result is None else result, None

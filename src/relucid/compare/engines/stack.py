@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,13 +11,13 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils import _pytree
 
+from relucid.compare.engines.chain import chain
 from relucid.compare.engines.convolutions import OneByOne
+from relucid.compare.engines.losses import Says
+from relucid.compare.engines.masks import Masks
 from relucid.compare.engines.refusal import refused
 from relucid.compare.engines.slices import Slices, activation_paths
 from relucid.probes.batches import Batch
-
-Judge = Callable[[Any, Any], Tensor]
-"""Given the output and the target of one model, says one thing of it in a tensor."""
 
 
 class Stack(nn.Module):
@@ -30,11 +30,16 @@ class Stack(nn.Module):
         skeleton: a further model of the same structure, which is rebuilt; its values do not count.
         models: those whose values are stacked. They stay as they are.
         names: of their activations; those of one name lie side by side.
+        seeds: of their random numbers; those of one seed draw the same.
 
     """
 
     def __init__(
-        self, skeleton: nn.Module, models: Sequence[nn.Module], names: Sequence[str]
+        self,
+        skeleton: nn.Module,
+        models: Sequence[nn.Module],
+        names: Sequence[str],
+        seeds: Sequence[int],
     ) -> None:
         super().__init__()
         paths = activation_paths([skeleton, *models])
@@ -44,9 +49,16 @@ class Stack(nn.Module):
             slices = Slices([model.get_submodule(path) for model in models], names)
             skeleton.set_submodule(path, slices)
         self.skeleton = skeleton
+        self.masks = Masks(seeds)
+        self._chain = chain(skeleton, self.stacked, self.masks)
 
-    def forward(self, judge: Judge, batch: Batch) -> Tensor:
+    def forward(self, judge: Says, batch: Batch) -> Tensor:
         """Run a batch (models, ...) through the models, and judge each by its output and target."""
+        if self._chain is not None and not batch.kwargs and len(batch.args) == 1:
+            values = batch.args[0]
+            for step in self._chain:
+                values = step(values)
+            return judge.of_all(values, batch.target)
         leaves, form = _pytree.tree_flatten((batch.args, dict(batch.kwargs), batch.target))
         given = {i: leaf for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)}
 
@@ -56,12 +68,13 @@ class Stack(nn.Module):
             return judge(functional_call(self.skeleton, values, args, kwargs), target)
 
         # The fused attention of CPUs has no rule for batching; its plain form has.
-        with OneByOne(), sdpa_kernel(SDPBackend.MATH):
+        with OneByOne(self.masks), sdpa_kernel(SDPBackend.MATH):
             results: Tensor = torch.vmap(one)(self.stacked, given)
         return results
 
     def keep(self, models: Sequence[int]) -> None:
         """Go on with some of the models."""
+        self.masks.keep(models)
         for tensor in self.stacked.values():
             tensor.data = tensor.data[list(models)]
         for module in list(self.skeleton.modules()):

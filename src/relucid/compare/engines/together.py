@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -14,16 +14,16 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree
 
+from relucid.compare.engines.losses import Judge, Quality
 from relucid.compare.engines.optimizers import joined, keep
 from relucid.compare.engines.rehearsal import alone, rehearse
 from relucid.compare.engines.stack import Stack
 from relucid.compare.experiment import Experiment, Job
 from relucid.compare.learner import Learner
-from relucid.compare.measure import judged, mean
+from relucid.compare.measure import mean
 from relucid.compare.training import ending, failed, finished, prepare, train
 from relucid.errors import RelucidError
 from relucid.probes.batches import Batch
-from relucid.probes.observe import checked_loss
 from relucid.records.comparison import Ending, Point, Trained
 
 Report = Callable[[Job, Point], bool]
@@ -50,12 +50,11 @@ class Together:
         self._runs: list[_Run] = []
         self._losses = torch.empty(0)
         names = [choice.name for choice in experiment.choices]
-        firsts = {job.seed: next(experiment.samples.in_order(job.seed)) for job in jobs}
         expected, loss = [], experiment.subject.loss
         for job in sorted(jobs, key=lambda job: names.index(job.candidate)):
             try:
                 learner = prepare(experiment, job)
-                expected.append(alone(learner, firsts[job.seed], loss))
+                expected.append(alone(learner, next(experiment.samples.in_order(job.seed)), loss))
             except RelucidError:
                 self._failing.append(job)
             else:
@@ -64,9 +63,13 @@ class Together:
             learners = [run.learner for run in self._runs]
             candidates = [run.job.candidate for run in self._runs]
             skeleton = prepare(experiment, self._runs[0].job).model
-            self._stack = Stack(skeleton, [learner.model for learner in learners], candidates)
+            models, seeds = zip(
+                *((run.learner.model, run.job.seed) for run in self._runs), strict=True
+            )
+            self._stack = Stack(skeleton, models, candidates, seeds)
             self._optimizer = joined(learners, self._stack)
-            rehearse(self._stack, learners, candidates, expected, self._of_each_seed(firsts), loss)
+            first = self._batch({seed: next(order) for seed, order in self._orders().items()})
+            rehearse(self._stack, learners, candidates, expected, first, loss)
             self._share(begun)
 
     def all(self, report: Report | None) -> Iterator[Trained]:
@@ -95,26 +98,36 @@ class Together:
 
     def _batches(self) -> Iterator[Batch]:
         """Yield what the stack is called with: the batch that each run has next."""
-        samples, loss = self._experiment.samples, self._experiment.subject.loss
-        orders = {run.job.seed: samples.in_order(run.job.seed) for run in self._runs}
+        orders, loss = self._orders(), self._experiment.subject.loss
         for step in range(self._experiment.steps):
+            batch = self._batch({seed: next(order) for seed, order in orders.items()})
+            yield Batch((Judge(loss, step), batch), {}, None)
 
-            def judge(output: Any, target: Any, step: int = step) -> Tensor:
-                return checked_loss(loss, output, target, step)
+    def _orders(self) -> dict[int, Iterator[Tensor]]:
+        """The samples of each seed's batches, by number: in the order of a run by itself."""
+        samples = self._experiment.samples
+        numbers = Batch((torch.arange(samples.training_size),), {}, None)
+        numbered = replace(samples, training=(numbers,))
+        seeds = dict.fromkeys(run.job.seed for run in self._runs)
+        return {seed: (b.args[0] for b in numbered.in_order(seed)) for seed in seeds}
 
-            batch = self._of_each_seed({seed: next(order) for seed, order in orders.items()})
-            yield Batch((judge, batch), {}, None)
+    def _batch(self, chosen: Mapping[int, Tensor]) -> Batch:
+        """Return the samples chosen for each seed as one batch of all runs, (models, ...)."""
+        samples, each = (
+            self._experiment.samples,
+            torch.stack([chosen[r.job.seed] for r in self._runs]),
+        )
 
-    def _of_each_seed(self, batches: dict[int, Batch]) -> Batch:
-        """Stack the batches of the runs: (models, ...); those of one seed share one."""
-        seeds = list(batches)
-        which = torch.tensor([seeds.index(run.job.seed) for run in self._runs])
-        parts = [_pytree.tree_flatten(_parts(batch)) for batch in batches.values()]
-        leaves = [
-            torch.stack(same)[which.to(same[0].device)] if isinstance(same[0], Tensor) else same[0]
-            for same in zip(*(leaves for leaves, _ in parts), strict=True)
-        ]
-        return Batch(*_pytree.tree_unflatten(leaves, parts[0][1]))
+        def of_all(x: Any) -> Any:
+            if isinstance(x, Tensor) and x.ndim > 0 and len(x) == samples.training_size:
+                return x[each.to(x.device)]
+            return self._same(x)
+
+        return Batch(*_pytree.tree_map(of_all, _parts(samples.training[0])))
+
+    def _same(self, x: Any) -> Any:
+        """Give a tensor to each run."""
+        return x.expand(len(self._runs), *x.shape) if isinstance(x, Tensor) else x
 
     def _total(self, losses: Tensor, _: None) -> Tensor:
         """Return the sum of the models' losses: its gradient by a weight is that of its model's.
@@ -137,14 +150,8 @@ class Together:
 
     def _judged(self, batch: Batch, index: int) -> Tensor:
         """Return loss and quality of each model on a held-out batch, (models, 2)."""
-
-        def judge(output: Any, target: Any) -> Tensor:
-            return judged(self._experiment.subject, output, target, index)
-
-        def for_all(x: Any) -> Any:
-            return x.expand(len(self._runs), *x.shape) if isinstance(x, Tensor) else x
-
-        said: Tensor = self._stack(judge, Batch(*_pytree.tree_map(for_all, _parts(batch))))
+        judge = Quality(self._experiment.subject, index)
+        said: Tensor = self._stack(judge, Batch(*_pytree.tree_map(self._same, _parts(batch))))
         return said
 
     def _over(self, points: Sequence[Point], report: Report | None) -> Iterator[Trained]:

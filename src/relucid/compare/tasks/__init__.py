@@ -108,7 +108,9 @@ def _found(path: Path, built_in: tuple[str, ...]) -> Kind:
     if fitting:
         seen = "; ".join(f"{kind.title}: {listed(files)}" for kind, files in fitting)
         names = " or ".join(f"kind={kind.name!r}" for kind, _ in fitting)
-        raise DataError(f"{str(path)!r} holds several kinds of data ({seen}); add {names}")
+        raise DataError(
+            f"{str(path)!r} holds several kinds of data ({seen}); give one of the files, or {names}"
+        )
     raise DataError(
         f"{str(path)!r} holds nothing that is read (it {_seen(path)}); read are "
         f"{'; '.join(kind.title for kind in kinds().values() if not kind.names)}; give such a file "

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from relucid.report.charts.apart import apart
 from relucid.report.charts.candidates import label
 from relucid.report.charts.drawing import FIRE, INK, MUTED, by_colour, chart_of, drawn
 from relucid.report.charts.drawing import Row as Mark
@@ -16,12 +17,16 @@ from relucid.report.charts.quality import quality_of
 from relucid.report.charts.svg import tidy
 from relucid.report.charts.ticks import evenly, powers
 from relucid.report.comparison_words import Row
-from relucid.report.learning import Height
+from relucid.report.learning import Height, Reals
 
 _PAGE = "var(--page)"
 _WIDE = 8.0
 """Ratio of the dearest to the cheapest from which the scale is one of powers."""
 _PADDING = {"left": 5, "right": 18, "top": 5, "bottom": 5}
+_ROOM = (300.0, 230.0)
+"""Pixels across and up."""
+_AREA, _SIZE = 270, 20.0
+"""Of a circle in square pixels, and its diameter with its edge."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,8 @@ COSTS = (
 def pareto_chart(rows: Sequence[Row], cost: Cost, height: Height) -> str | None:
     """Draw each candidate by its number, those of the Pareto front filled, the baseline dark.
 
-    Returns None where fewer than two have both a quality and this cost.
+    Numbers that would lie on each other are moved, and a line leads to where they belong. Returns
+    None where fewer than two candidates have both a quality and this cost.
     """
     import altair as alt
 
@@ -57,31 +63,86 @@ def pareto_chart(rows: Sequence[Row], cost: Cost, height: Height) -> str | None:
     ]
     if len(found) < 2:
         return None
+    # The front comes first, so that it stays in its place.
+    found.sort(key=lambda one: not one[0].standing.pareto)
     heights = height.of(np.array([row.standing.quality for row, _ in found]))
     ends = height.ends(float(heights.min()), float(heights.max()))
-    marks = [_mark(r, price, y) for (r, price), y in zip(found, heights.tolist(), strict=True)]
-    # The front is drawn last, over what may lie below it.
-    marks.sort(key=lambda mark: mark["place"] == "front")
-    points = chart_of(marks).encode(
-        x=_across([price for _, price in found], cost), y=quality_of("height", height, ends)
+    line = _Line.of([price for _, price in found])
+    points = chart_of(_marks(found, line, heights, height, ends)).encode(
+        x=_across(line, cost), y=quality_of("height", height, ends)
     )
+    moved = points.encode(x2="price:Q", y2="place:Q")
     circles = points.encode(
         fill=alt.Fill("fill:N", scale=None), stroke=alt.Stroke("stroke:N", scale=None)
     )
     chart = alt.layer(
-        circles.mark_point(size=270, strokeWidth=1.5, opacity=1),
+        moved.mark_rule(color=MUTED),
+        circles.mark_point(size=_AREA, strokeWidth=1.5, opacity=1),
         points.mark_text(fontSize=11).encode(text="number:N", color=by_colour()),
-    ).properties(width=300, height=230, padding=_PADDING)
-    return tidy(drawn(chart), _words([row for row, _ in found], cost))
+    ).properties(width=_ROOM[0], height=_ROOM[1], padding=_PADDING)
+    return tidy(drawn(chart), _words(sorted((row for row, _ in found), key=_number), cost))
 
 
-def _mark(row: Row, price: float, y: float) -> Mark:
+@dataclass(frozen=True)
+class _Line:
+    """The axis of what it costs."""
+
+    low: float
+    high: float
+    wide: bool
+    """Whether it is one of powers."""
+
+    @classmethod
+    def of(cls, prices: Sequence[float]) -> _Line:
+        low, high = min(prices), max(prices)
+        if high > _WIDE * low:
+            room = (high / low) ** 0.08
+            return cls(low / room, high * room, True)
+        gap = 0.08 * (high - low) or 0.5 * high
+        return cls(low - gap, high + gap, False)
+
+    def part(self, price: float) -> float:
+        if self.wide:
+            return math.log(price / self.low) / math.log(self.high / self.low)
+        return (price - self.low) / (self.high - self.low)
+
+    def at(self, part: float) -> float:
+        if self.wide:
+            return float(self.low * (self.high / self.low) ** part)
+        return self.low + part * (self.high - self.low)
+
+
+def _marks(
+    found: Sequence[tuple[Row, float]],
+    line: _Line,
+    heights: Reals,
+    height: Height,
+    ends: tuple[float, float],
+) -> list[Mark]:
+    """Return the circles with where they stand and where they belong."""
+    parts = height.part(heights, ends).tolist()
+    spots = [
+        (_ROOM[0] * line.part(price), _ROOM[1] * up)
+        for (_, price), up in zip(found, parts, strict=True)
+    ]
+    return [
+        {
+            **_look(row),
+            "at": line.at(x / _ROOM[0]),
+            "height": height.at(y / _ROOM[1], ends),
+            "price": price,
+            "place": place,
+        }
+        for (row, price), place, (x, y) in zip(
+            found, heights.tolist(), apart(spots, _SIZE, _ROOM), strict=True
+        )
+    ]
+
+
+def _look(row: Row) -> Mark:
     edge = INK if row.is_baseline else FIRE if row.standing.pareto else MUTED
     front = row.standing.pareto
     return {
-        "place": "front" if front else "behind",
-        "price": price,
-        "height": y,
         "number": str(row.number),
         "stroke": edge,
         "fill": edge if front else _PAGE,
@@ -89,18 +150,22 @@ def _mark(row: Row, price: float, y: float) -> Mark:
     }
 
 
-def _across(prices: Sequence[float], cost: Cost) -> Any:
+def _across(line: _Line, cost: Cost) -> Any:
     import altair as alt
 
-    low, high = min(prices), max(prices)
-    wide = high > _WIDE * low
-    gap = 0.08 * (high - low) or 0.5 * high
-    room = (high / low) ** 0.08
-    ends = (low / room, high * room) if wide else (low - gap, high + gap)
-    values = (powers if wide else evenly)(ends[0], ends[1], 5)
-    axis = alt.Axis(title=cost.title, values=values, format="~g", grid=False)
-    scale = alt.Scale(type="log" if wide else "linear", domain=list(ends), nice=False)
-    return alt.X("price:Q", axis=axis, scale=scale)
+    values = (powers if line.wide else evenly)(line.low, line.high, 5)
+    # Not by a format, of which a scale of powers makes its own: 10 would be 1e+1.
+    axis = alt.Axis(
+        title=cost.title, values=values, labelExpr="format(datum.value, '.6~g')", grid=False
+    )
+    scale = alt.Scale(
+        type="log" if line.wide else "linear", domain=[line.low, line.high], nice=False
+    )
+    return alt.X("at:Q", axis=axis, scale=scale)
+
+
+def _number(row: Row) -> int:
+    return row.number
 
 
 def _words(rows: Sequence[Row], cost: Cost) -> str:

@@ -19,9 +19,9 @@ def quality_of(field: str, height: Height, ends: Ends) -> alt.Y:
 
     values = (powers if height.logarithmic else evenly)(*ends)
     title = f"{height.metric} on held-out samples"
-    axis = alt.Axis(title=title, values=values, format="~g")
-    if height.metric == "accuracy":
-        axis = alt.Axis(title=title, values=values, labelExpr="format(1 - datum.value, '.3~%')")
+    # Not by a format, of which a scale of powers makes its own: 10 would be 1e+1.
+    number = "1 - datum.value, '.3~%'" if height.metric == "accuracy" else "datum.value, '.6~g'"
+    axis = alt.Axis(title=title, values=values, labelExpr=f"format({number})")
     scale = alt.Scale(
         type="log" if height.logarithmic else "linear",
         domain=sorted(ends),

@@ -98,12 +98,22 @@ def _environment(changes: dict[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def shared_out(nodes: Sequence[dict[str, Any]], jobs: int) -> tuple[int, int]:
+def shared_out(nodes: Sequence[dict[str, Any]], jobs: int, gpus: float = 0.0) -> tuple[int, int]:
     """Return the threads of a run, and how many runs go on at once.
 
-    A run has its processors on one machine, so no more than the smallest of them has.
+    A run has its processors on one machine, so no more than the smallest of them has. Raises
+    :class:`~relucid.errors.EngineError` where no machine has the graphics processors that a run
+    takes: Ray would wait for one without end.
     """
-    cpus = [int(node["Resources"].get("CPU", 0)) for node in nodes if node["Alive"]]
-    cpus = [count for count in cpus if count] or [1]
-    threads = min(*cpus, max(1, sum(cpus) // max(1, jobs)))
-    return threads, sum(count // threads for count in cpus)
+    has = [node["Resources"] for node in nodes if node["Alive"] and node["Resources"].get("CPU")]
+    able = [one for one in has if one.get("GPU", 0.0) >= gpus]
+    if has and not able:
+        raise EngineError(
+            f"a run is to take {gpus:g} graphics processors, and no machine of the Ray cluster has "
+            f"more than {max(one.get('GPU', 0.0) for one in has):g}; give gpus= at most that, or "
+            "add a machine that has them"
+        )
+    cpus = [int(one["CPU"]) for one in able] or [1]
+    room = [int(one["GPU"] / gpus) if gpus else jobs for one in able] or [jobs]
+    threads = min(*cpus, max(1, sum(cpus) // max(1, min(jobs, sum(room)))))
+    return threads, sum(n // threads for n in cpus)

@@ -6,7 +6,6 @@ import asyncio
 import platform
 from collections.abc import Callable
 from functools import lru_cache
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +16,7 @@ from relucid.compare.engines.workers.settings import Settings
 from relucid.compare.experiment import Experiment, Job
 from relucid.compare.training import train
 from relucid.errors import EngineError
+from relucid.machine import own_version
 from relucid.records.comparison import Point, Trained
 
 if TYPE_CHECKING:
@@ -25,14 +25,10 @@ if TYPE_CHECKING:
 
 def versions() -> dict[str, str]:
     """Return what must be the same here and on the workers."""
-    try:
-        own = metadata.version("relucid")
-    except metadata.PackageNotFoundError:  # a folder on sys.path
-        own = "unknown"
     return {
         "Python": ".".join(platform.python_version_tuple()[:2]),
         "torch": torch.__version__.partition("+")[0],  # +cpu here and +cu128 there is fine
-        "relucid": own,
+        "relucid": own_version(),
     }
 
 

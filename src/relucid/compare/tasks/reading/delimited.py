@@ -125,7 +125,7 @@ def _names(path: Path, given: list[str]) -> tuple[str, ...]:
         if name in names[:place]:
             raise DataError(
                 f"{str(path)!r}: columns {names.index(name) + 1} and {place + 1} are both called "
-                f"{name!r}; rename one, or add header=False if the first row is no header"
+                f"{name!r}; rename one, or say header=False (--no-header) if the first row is data"
             )
     return tuple(names)
 

@@ -5,19 +5,52 @@ from __future__ import annotations
 import codecs
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from io import BufferedReader, TextIOWrapper
+from contextvars import ContextVar
+from io import BufferedReader, FileIO, TextIOWrapper
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from relucid.errors import DataError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 Stream = BufferedReader | gzip.GzipFile
 LONGEST = 2**20
 """Characters of a line, at most."""
 _GZIP = b"\x1f\x8b"
 _BEGINNING = 2**16
+
+Tell = Callable[[int, int], object]
+_TELL = ContextVar[Tell | None]("told how far a file is read", default=None)
+_LARGE = 2**24
+"""Bytes of a file of which it is told how far it is read. Smaller ones take less than a second."""
+_AT_ONCE = 2**20
+
+
+@contextmanager
+def telling(tell: Tell) -> Iterator[None]:
+    """Have ``tell`` told how many bytes of a large file are read, and of how many."""
+    token = _TELL.set(tell)
+    try:
+        yield
+    finally:
+        _TELL.reset(token)
+
+
+class _Told(FileIO):
+    """A file that tells how far it is read."""
+
+    def __init__(self, path: Path, tell: Tell, size: int) -> None:
+        super().__init__(path)
+        self._told, self._size = tell, size
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int | None:
+        count = super().readinto(buffer)
+        self._told(self.tell(), self._size)
+        return count
 
 
 @contextmanager
@@ -27,7 +60,7 @@ def opened(path: Path) -> Iterator[Stream]:
     Raises :class:`~relucid.errors.DataError` where it cannot be opened, or read to its end.
     """
     try:
-        with path.open("rb") as raw:
+        with _raw(path) as raw:
             if raw.peek(2)[:2] != _GZIP:
                 yield raw
                 return
@@ -41,6 +74,13 @@ def opened(path: Path) -> Iterator[Stream]:
                     ) from error
     except OSError as error:
         raise DataError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
+
+
+def _raw(path: Path) -> BufferedReader:
+    tell, size = _TELL.get(), path.stat().st_size
+    if tell is None or size < _LARGE:
+        return path.open("rb")
+    return BufferedReader(_Told(path, tell, size), _AT_ONCE)
 
 
 def beginning(path: Path, size: int) -> bytes | None:
