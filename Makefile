@@ -8,7 +8,8 @@ checkup: .venv/installed  ## the main job on the shipped digits: findings, and c
 	$(BIN)/relucid checkup --html checkup.html
 
 test: .venv/installed
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
+	# Bytecode is kept, whatever the shell says: 60 tests start processes that import the package.
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
 
 lint: .venv/installed
 	$(BIN)/ruff check .

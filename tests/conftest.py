@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,14 @@ def kernel_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder / "kernels"
 
 
+_STORES = count()
+
+
 @pytest.fixture(autouse=True)
-def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Comparisons that name no store keep their runs in the test's folder."""
-    monkeypatch.setenv("RELUCID_STORE", str(tmp_path / "comparisons.db"))
+def own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Comparisons that name no store keep their runs in a file that no other test has.
+
+    Not in ``tmp_path``: making that folder takes longer than many of the 13,000 tests.
+    """
+    store = tmp_path_factory.getbasetemp() / "stores" / f"{next(_STORES)}.db"
+    monkeypatch.setenv("RELUCID_STORE", str(store))

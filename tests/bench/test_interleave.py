@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from bench.fakes import Clock
-from relucid.bench.interleave import Effort, Run, interleave
 from relucid.bench.statistics import paired
+from relucid.interleave import Effort, Run, interleave
 
 FEW = Effort(0.0, least=30, most=30)
 

@@ -11,9 +11,9 @@ import torch
 
 import relucid
 from bench.fakes import Clock, Lineup, inputs, setting
-from relucid.bench.interleave import Effort
 from relucid.bench.measure import ATTEMPTS, measure
 from relucid.bench.sides import Subject
+from relucid.interleave import Effort
 
 FEW = Effort(0.0, least=15, most=15)
 FORWARD = setting("elu", work="forward", size=64)

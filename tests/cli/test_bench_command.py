@@ -11,8 +11,8 @@ import pytest
 
 from relucid.bench import from_json, measure
 from relucid.bench import run as runs
-from relucid.bench.interleave import Effort
 from relucid.cli import main
+from relucid.interleave import Effort
 
 Run = Callable[..., tuple[int, str, str]]
 

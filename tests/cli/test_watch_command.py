@@ -167,7 +167,7 @@ def test_a_live_view_in_a_terminal_and_a_real_interrupt(folder: Path) -> None:
         while not re.search(ROW, COLOUR.sub("", seen)):  # the first view may come before a pass
             seen += os.read(ours, 4096).decode(errors="replace")
         run.send_signal(signal.SIGINT)
-        told, _ = run.communicate(timeout=60)
+        told, _ = run.communicate(timeout=300)
     finally:
         run.kill()
         os.close(ours)

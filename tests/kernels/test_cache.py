@@ -49,7 +49,7 @@ def started(folder, program=RUN):
 def run(folder, program=RUN):
     """What a new process prints, and what it says on stderr."""
     process = started(folder, program)
-    printed, said = process.communicate(timeout=100)
+    printed, said = process.communicate(timeout=300)
     assert process.returncode == 0, said
     return printed.split(), said
 
@@ -85,7 +85,7 @@ def test_a_second_process_compiles_nothing_and_a_damaged_file_anew(folder):
 def test_two_processes_at_once_share_a_folder(folder):
     processes = [started(folder) for _ in range(2)]
     for process in processes:
-        _, said = process.communicate(timeout=100)
+        _, said = process.communicate(timeout=300)
         assert (process.returncode, said) == (0, "")
     names = [path.name for path in folder.iterdir()]
     assert len(names) >= 4

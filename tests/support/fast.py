@@ -45,16 +45,32 @@ def fast(case: Case, which: str, points: Any) -> Points:
 def rounded16(
     case: Case, which: str, points: Any, dtype: Any, relative: float, absolute: Any = 0.0
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """The truth correctly rounded to 16 bits, and the least and greatest admissible results.
+    """The truth correctly rounded to 16 bits, and the least and greatest admissible results."""
+    return admitted(settled(case, which, points, dtype), dtype, relative, absolute)
 
-    Those are the roundings of truth -/+ (relative * truth + absolute): they differ only where the
-    truth is that close to halfway between two numbers. mpmath settles what ``fast`` leaves open.
+
+def settled(case: Case, which: str, points: Any, dtype: Any) -> tuple[Points, Points]:
+    """The truth as two float64 whose sum decides how it is rounded to 16 bits.
+
+    mpmath settles what ``fast`` leaves open.
     """
     points = np.asarray(points, dtype=np.float64)
     high = fast(case, which, points).copy()
     low = np.zeros_like(high)
     unsure = _near_tie(high, dtype) & np.isfinite(points)
     high[unsure], low[unsure] = exact(case, which, points[unsure])
+    return high, low
+
+
+def admitted(
+    truth: tuple[Points, Points], dtype: Any, relative: float, absolute: Any = 0.0
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """The settled truth correctly rounded, and the least and greatest admissible results.
+
+    Those are the roundings of truth -/+ (relative * truth + absolute): they differ only where the
+    truth is that close to halfway between two numbers.
+    """
+    high, low = truth
     slack = relative * np.abs(high) + absolute
     return (
         round16(high, low, dtype),

@@ -21,9 +21,6 @@ from support.cases import Case
 from support.fast import fast
 
 pytest.importorskip("expecttest")
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # its own deprecations
-    from torch.testing._internal.common_methods_invocations import op_db
 
 INF = np.inf
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
@@ -120,6 +117,10 @@ SINGLE = {"nn.functional.hardsigmoid": "PyTorch's backward holds 1/6 in float32"
 
 @lru_cache(maxsize=1)
 def _infos() -> dict[str, Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its own deprecations
+        # Here, since it takes seconds, and every worker collects all tests.
+        from torch.testing._internal.common_methods_invocations import op_db
     named = {op.name + f".{op.variant_test_name}".rstrip("."): op for op in op_db}
     return {name: named[name] for name in OPS}
 
