@@ -202,6 +202,42 @@ def test_memory_that_is_written_through_a_view_is_not_believed():
     assert (sites[2].bounds.lower <= -200.0).all() and sites[2].bounds.dead.all()
 
 
+class Call(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return torch.relu(self.function(x))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x - 0.1,
+        lambda x: 0.1 + x,
+        lambda x: 0.1 - x * 1.1,
+        lambda x: x * 0.3,
+        lambda x: x / 0.3,
+        lambda x: torch.add(x, x, alpha=-0.7),
+        lambda x: torch.addcmul(x, x, x, value=-0.7),
+        lambda x: x.clamp(min=0.1),
+        lambda x: torch.full_like(x, 0.1) - x,
+        lambda x: x.masked_fill(x > 0.1, 0.1),
+        lambda x: x**1.7,
+    ],
+)
+def test_a_number_in_a_formula_is_what_the_dtype_makes_of_it(function, dtype):
+    near = torch.tensor(0.1, dtype=dtype) * (1 + torch.arange(-3, 4) * torch.finfo(dtype).eps)
+    points = near.to(dtype)[:, None]
+    model = Call(function)
+    found = bounds_of(model, points, (float(points.min()), float(points.max())))
+    values = function(points).double().numpy()
+    assert (found.lower <= values.min()).all()
+    assert (values.max() <= found.upper).all()
+
+
 def test_rounding_keeps_a_unit_at_the_border_from_being_proved():
     """In real numbers z <= 0 everywhere; in float32 the sum comes out above 0 for some order."""
     layer = nn.Linear(3, 1)

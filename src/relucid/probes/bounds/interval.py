@@ -74,14 +74,35 @@ def unknown(like: Tensor, causes: frozenset[str] = frozenset()) -> Interval:
     )
 
 
-def exactly(value: Any, like: Interval | None = None) -> Interval:
-    """Return the interval of a constant: a number, or a tensor that no input changes."""
+def exactly(
+    value: Any, like: Interval | None = None, dtype: torch.dtype = torch.float64
+) -> Interval:
+    """Return the interval of a constant: a number, or a tensor that no input changes.
+
+    A Python number is what operators on ``dtype`` make of it (:func:`made_of`).
+    """
     if isinstance(value, Interval):
         return value
     device = None if like is None else like.low.device
-    at = value.detach() if isinstance(value, Tensor) else torch.tensor(value, device=device)
-    at = at.to(torch.float64)
-    return Interval(at, at)
+    if isinstance(value, Tensor):
+        at = value.detach().to(torch.float64)
+        return Interval(at, at)
+    meant = made_of(value, dtype) if isinstance(value, float) else (value, value)
+    low, high = (torch.tensor(x, dtype=torch.float64, device=device) for x in meant)
+    return Interval(low, high)
+
+
+def made_of(number: float, dtype: torch.dtype) -> tuple[float, float]:
+    """Return the least and the largest number that an operator on ``dtype`` may take one for.
+
+    In float64 that is itself, in float32 the float32 next to it, and in 16-bit types that one or
+    the one of the type: PyTorch's operators differ.
+    """
+    if dtype is torch.float64:
+        return number, number
+    exact = torch.tensor(number, dtype=torch.float64)
+    ends = [float(exact.float()), float(exact.to(dtype)) if dtype.is_floating_point else number]
+    return min(ends), max(ends)
 
 
 def unit(dtype: torch.dtype) -> float:

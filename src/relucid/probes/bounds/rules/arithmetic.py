@@ -22,7 +22,7 @@ _STEPS = 16.0
 def _added(call: Operation, sign: float) -> Interval:
     first, second = call.interval(0, "input"), call.interval(1, "other")
     factor = sign * float(call.kwargs.get("alpha", 1))
-    term = times(second, exactly(factor, second))
+    term = times(second, exactly(factor, second, call.dtype))
     sizes = first.size, term.size
     total = Interval(first.low + term.low, first.high + term.high)
     total = rounded(total, call.dtype)
@@ -199,7 +199,8 @@ def _within(low: float, high: float) -> Rule:
 def _sum_of_product(call: Operation) -> Interval | None:
     """``addcmul``: input + value * first * second."""
     first, second = call.interval(1), call.interval(2)
-    product = times(times(first, second), exactly(float(call.kwargs.get("value", 1.0)), first))
+    value = exactly(float(call.kwargs.get("value", 1.0)), first, call.dtype)
+    product = times(times(first, second), value)
     operand = call.interval(0)
     total = Interval(operand.low + product.low, operand.high + product.high)
     return _spread(rounded(total, call.dtype, 4.0), product.size, call.dtype)

@@ -135,7 +135,7 @@ def _filled(call: Operation) -> Interval:
     name = call.name.rstrip("_").removeprefix("new_").removesuffix("_like")
     value = {"zeros": 0.0, "zero": 0.0, "ones": 1.0}.get(name)
     if value is None:
-        given = exactly(call.args[-1 if name == "fill" else 1])
+        given = exactly(call.args[-1 if name == "fill" else 1], dtype=call.dtype)
         shape, device = call.result.shape, call.result.device
         low, high = (end.to(device).expand(shape).clone() for end in (given.low, given.high))
         return rounded(Interval(low, high), call.dtype)
