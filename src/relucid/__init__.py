@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Any
 from relucid import nn
 from relucid.checkup import Health, checkup
 from relucid.compare import compare
+from relucid.export import export
 from relucid.functions import Kink, Parameter, activation, catalogue, get
 from relucid.kernels import precision, route
 from relucid.plot import plot
+from relucid.shrink import shrink
 from relucid.swap import swap
 
 if TYPE_CHECKING:
@@ -25,11 +27,13 @@ __all__ = [
     "catalogue",
     "checkup",
     "compare",
+    "export",
     "get",
     "nn",
     "plot",
     "precision",
     "route",
+    "shrink",
     "swap",
     "watch",
 ]

@@ -43,6 +43,14 @@ class DomainError(RelucidError, ValueError):
     """The declared input domain is no range, or does not fit the model's inputs."""
 
 
+class ShrinkError(RelucidError, ValueError):
+    """The model cannot be shrunk: its graph cannot be captured, or its weights are no numbers."""
+
+
+class ExportError(RelucidError, ValueError):
+    """The model cannot be exported as asked, or the file does not compute what the model does."""
+
+
 class LossError(RelucidError, ValueError):
     """The loss is not a scalar that can be differentiated."""
 

@@ -43,6 +43,7 @@ OWN: dict[str, nn.Module] = {
 CALLS = {
     "F.silu": (F.silu, relucid.get("silu")),
     "F.logsigmoid": (F.logsigmoid, relucid.get("logsigmoid")),
+    "F.glu": (lambda x: F.glu(torch.cat([torch.ones_like(x), x], -1)), relucid.get("sigmoid")),
     "relucid.get": (relucid.get("mish"), relucid.get("mish")),
     "expm1": (torch.expm1, np.expm1),
     "log1p": (torch.log1p, np.log1p),

@@ -14,7 +14,7 @@ from relucid.probes.bounds.interval import Interval
 from relucid.shrink.linear_affine import affine
 from relucid.shrink.linear_bends import CHOICES, bend
 from relucid.shrink.linear_bounds import LinearBounds
-from relucid.shrink.linear_calls import Call, Slot
+from relucid.shrink.linear_calls import Call, Slot, is_affine
 from relucid.shrink.linear_pools import pool
 from support.stacked_networks import ARCHITECTURES, Graph, examined, searched, units
 
@@ -263,6 +263,99 @@ def test_maxima_lie_between_their_lines(function, shape, args):
         for x in (low, high, *(torch.lerp(low, high, torch.rand_like(low)) for _ in range(20))):
             form = (passed.parts[0] * x).flatten(1).sum(1) + passed.term
             assert bool((form >= sign * call.run(x).flatten()).all())
+
+
+_X = torch.ones(2, 4, 6, 6, dtype=torch.float64)
+_W = torch.randn(4, 4, 3, 3, generator=torch.Generator().manual_seed(0))
+_R = torch.rand(4, generator=torch.Generator().manual_seed(1)) + 0.5
+AFFINE = [
+    (aten.view.default, _X, [2, -1]),
+    (aten.permute.default, _X, [0, 2, 3, 1]),
+    (aten.transpose.int, _X, 1, 3),
+    (aten.expand.default, _X[:, :1], [2, 5, 6, 6]),
+    (aten.slice.Tensor, _X, 2, 1, 5, 2),
+    (aten.select.int, _X, 1, 2),
+    (aten.flip.default, _X, [2]),
+    (aten.roll.default, _X, [1], [2]),
+    (aten.repeat.default, _X, [1, 2, 1, 1]),
+    (aten.index_select.default, _X, 1, torch.tensor([0, 3, 3])),
+    (aten.index.Tensor, _X, [None, torch.tensor([2, 0])]),
+    (aten.gather.default, _X, 1, torch.zeros(2, 3, 6, 6, dtype=torch.long)),
+    (aten.unfold.default, _X, 2, 3, 2),
+    (aten.constant_pad_nd.default, _X, [1, 2, 0, 1], 0.5),
+    (aten.reflection_pad2d.default, _X, [1, 1, 2, 0]),
+    (aten.replication_pad2d.default, _X, [1, 1, 2, 0]),
+    (aten.pixel_shuffle.default, _X, 2),
+    (aten.im2col.default, _X, [2, 2], [1, 1], [0, 0], [2, 2]),
+    (aten.tril.default, _X),
+    (aten.upsample_nearest2d.vec, _X, None, [2.0, 2.0]),
+    (aten.upsample_bilinear2d.vec, _X, None, False, [2.0, 2.0]),
+    (aten._to_copy.default, _X),
+    (aten.neg.default, _X),
+    (aten.sum.dim_IntList, _X, [1, 2]),
+    (aten.mean.dim, _X, [2, 3], True),
+    (aten.cumsum.default, _X, 1),
+    (aten.avg_pool2d.default, _X, [3, 2], [2, 1], [1, 0]),
+    (aten.adaptive_avg_pool2d.default, _X, [4, 1]),
+    (aten.adaptive_avg_pool1d.default, _X[0], [4]),
+    (aten.linear.default, _X, _W[:, 0].flatten(1)[:, :6], _R),
+    (aten.conv2d.default, _X, _W, _R, [2, 1], [1, 1]),
+    (aten.conv2d.default, _X, _W[:, :1], None, [1, 1], [1, 1], [1, 1], 4),
+    (aten.conv1d.default, _X[:, :, 0], _W[:, :, 0], _R),
+    (aten.conv3d.default, _X[:, :, None], _W[:, :, None], _R),
+    (aten.conv_transpose2d.input, _X, _W, _R, [2, 2], [1, 1]),
+    (aten.batch_norm.default, _X, _R, None, _R, _R, False, 0.1, 1e-5, True),
+    (aten.div.Tensor, _X, 3.0),
+    (aten.mul.Tensor, _X, 0.3),
+    (aten.rsub.Scalar, _X, 0.1),
+    (aten.matmul.default, _X, _W[0, 0].repeat(2, 2)),
+    (aten.where.self, torch.eye(6, dtype=torch.bool), _X, torch.tensor(0.3)),
+    (aten.masked_fill.Scalar, _X, torch.eye(6, dtype=torch.bool), 0.3),
+    (aten.dropout.default, _X, 0.5, False),
+]
+
+
+@pytest.mark.parametrize(
+    ("function", "args"), [(one[0], one[1:]) for one in AFFINE], ids=lambda x: str(x)[:30]
+)
+def test_forms_pass_affine_operators(function, args):
+    """What is computed in float32 is within the error of the form, and the error is small."""
+    place = next(
+        i for i, x in enumerate(args) if isinstance(x, torch.Tensor) and x.dtype is torch.float64
+    )
+    size = args[place]
+    filled = (*args[:place], Slot(0), *args[place + 1 :])
+    name = function._schema.name.removeprefix("aten::")
+    call = Call(function, name, filled, {}, (None,))
+    assert is_affine(call)
+    made = affine(call, [size], [torch.float32], torch.float32, users=1)
+    rows = torch.randn(5, *made.offset.shape, dtype=torch.float64)
+    passed = made.through(rows, 0)
+    for seed in range(5):
+        x = torch.rand(size.shape, generator=torch.Generator().manual_seed(seed)) * 2.0 - 1.0
+        computed = (rows * call.run(x).double()).flatten(1).sum(1)
+        form = (passed.parts[0] * x).flatten(1).sum(1) + passed.term
+        assert bool((computed <= form).all())
+        assert bool(
+            (form - computed <= 1e-4 * (1.0 + passed.size + rows.flatten(1).abs().sum(1))).all()
+        )
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        _call(aten.div.Tensor_mode, 3.0),
+        _call(aten.batch_norm.default, _R, None, _R, _R, True, 0.1, 1e-5, True),
+        _call(aten.dropout.default, 0.5, True),
+        _call(aten.mul.Tensor, Slot(1)),
+        _call(aten.where.self, _X, _X),
+        _call(aten.softmax.int, 1),
+    ],
+    ids=lambda call: call.name,
+)
+def test_what_is_not_affine_is_not_taken_for_it(call):
+    rounding = {"rounding_mode": "floor"} if call.name == "div" else {}
+    assert not is_affine(Call(call.function, call.name, call.args, rounding, (None,)))
 
 
 def test_a_derivative_that_is_hidden_is_not_believed():

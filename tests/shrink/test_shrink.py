@@ -397,6 +397,12 @@ def normed():
     return model.double()
 
 
+def quantised():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.Linear(3, 2)), {nn.Linear})
+
+
 @pytest.mark.parametrize(
     ("make", "example", "domain", "error", "named"),
     [
@@ -406,6 +412,7 @@ def normed():
         (lambda: nn.Linear, 3, None, ModelError, "instance"),
         (lambda: nn.DataParallel(nn.Linear(3, 2)), 3, None, ModelError, "model.module"),
         (lambda: nn.LazyLinear(2), 3, None, ModelError, "no shape yet"),
+        (quantised, 3, None, ModelError, "quantise what comes out"),
         (lambda: mlp(3, 2), 4, None, DataError, "refuses"),
         (lambda: mlp(3, 2), 3, (torch.zeros(5), torch.ones(5)), DomainError, "shape"),
         (lambda: mlp(3, 2), 3, (2.0, 3.0), DomainError, "outside the domain"),

@@ -19,7 +19,7 @@ from support.shrink_checks import (
     random_batches,
     snapshot,
     wrong_gradients,
-)  # fmt: skip
+)
 from support.shrink_zoo import ZOO, Case, case, cast
 
 WORDY = {"opt", "bert", "t5", "t5-gated", "gated"}

@@ -9,12 +9,12 @@ from typing import Any
 from numpy.typing import NDArray
 
 from relucid.bench.buffers import FROM_MEMORY
-from relucid.bench.interleave import Clock, Effort, interleave
 from relucid.bench.record import Row, Setting, Side
 from relucid.bench.sides import Lineup, Subject
 from relucid.bench.sides.lineup import COPY, RELUCID, YARDSTICKS
 from relucid.bench.statistics import Spread, held, paired, spread
 from relucid.bench.truth import Truth, broken, truth_of
+from relucid.interleave import Clock, Effort, interleave
 
 ATTEMPTS = 3
 """How often a row is measured until its control holds."""

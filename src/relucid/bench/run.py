@@ -12,7 +12,6 @@ import torch
 
 from relucid.bench.choices import Peer
 from relucid.bench.first_use import measure_first_use
-from relucid.bench.interleave import Clock
 from relucid.bench.machine import this_machine
 from relucid.bench.measure import effort_for, measure
 from relucid.bench.plan import Task
@@ -21,6 +20,7 @@ from relucid.bench.serialise import to_json
 from relucid.bench.sides import Cell, Lineup
 from relucid.bench.sides.compiled import inductor
 from relucid.bench.store import Store
+from relucid.interleave import Clock
 from relucid.report.files import write_atomically
 from relucid.verify.machine import slug
 

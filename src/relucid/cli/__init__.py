@@ -13,6 +13,7 @@ from relucid.cli.compare import compare
 from relucid.cli.errors import run
 from relucid.cli.explain import explain
 from relucid.cli.listing import list_functions
+from relucid.cli.shrink import shrink
 from relucid.cli.verify import verify
 from relucid.cli.watch import watch
 
@@ -27,6 +28,7 @@ app = typer.Typer(
 app.command()(checkup)
 app.command()(watch)
 app.command()(compare)
+app.command()(shrink)
 app.command()(explain)
 app.command("list")(list_functions)
 app.command()(verify)

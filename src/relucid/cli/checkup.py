@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relucid.cli.told import Data, check_page, tell
+from relucid.cli.told import Data, check_page, domain_of, tell
 
 if TYPE_CHECKING:
     from relucid.checkup import Health
@@ -98,7 +98,7 @@ def checkup(
     Exit status: 0 when the checkup ran, 1 when --fail-on applies, 2 on wrong use.
     """
     check_page(html)
-    limits, box = _limits(threshold or ()), _range(domain)
+    limits, box = _limits(threshold or ()), domain_of(domain)
     given = {"steps": trial_steps, "seconds": trial_seconds, "seeds": seeds}
     asked = {name: value for name, value in given.items() if value is not None}
     settings = asked if trial or asked else None
@@ -129,19 +129,6 @@ def _limits(given: Iterable[str]) -> dict[str, float]:
             ) from error
     values_in_force(limits)  # a typing error is told before the model runs
     return limits
-
-
-def _range(text: str | None) -> tuple[float, float] | None:
-    """Read ``0,1``."""
-    from relucid.errors import DomainError
-
-    if text is None:
-        return None
-    try:
-        low, high = map(float, text.split(","))
-    except ValueError as error:
-        raise DomainError(f"--domain takes LOW,HIGH, for example 0,1, and not {text!r}") from error
-    return low, high
 
 
 def _examine(

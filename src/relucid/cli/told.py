@@ -1,4 +1,4 @@
-"""How the commands that end in a checkup tell it, and the options that they share."""
+"""The options that several commands share, and how those that end in a checkup tell it."""
 
 from __future__ import annotations
 
@@ -37,3 +37,16 @@ def tell(health: Health, html: Path | None, json: bool) -> None:
     health.show()
     if html is not None:
         typer.echo(f"Report with pictures: {html}")
+
+
+def domain_of(text: str | None) -> tuple[float, float] | None:
+    """Read ``0,1``, the range of every input."""
+    from relucid.errors import DomainError
+
+    if text is None:
+        return None
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError as error:
+        raise DomainError(f"--domain takes LOW,HIGH, for example 0,1, and not {text!r}") from error
+    return low, high

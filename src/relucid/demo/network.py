@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -63,21 +64,24 @@ def train(
     *,
     seed: int = 0,
     watch: Callable[[Iterable[int]], Iterable[int]] = iter,
+    within: Callable[[nn.Sequential], AbstractContextManager[object]] = nullcontext,
 ) -> nn.Sequential:
     """Train the network by a recipe, the same way for the same seed.
 
-    ``watch`` wraps the step numbers, for a progress bar.
+    ``watch`` wraps the step numbers, for a progress bar; ``within`` gives a context to train the
+    network in.
     """
     network = build(seed)
     optimiser = recipe.optimizer(network.parameters())
     generator = torch.Generator().manual_seed(seed)
-    for _ in watch(range(steps)):
-        batch = torch.randint(len(digits.train_labels), (BATCH,), generator=generator)
-        scores = network(digits.train_images[batch])
-        loss = nn.functional.cross_entropy(scores, digits.train_labels[batch])
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+    with within(network):
+        for _ in watch(range(steps)):
+            batch = torch.randint(len(digits.train_labels), (BATCH,), generator=generator)
+            scores = network(digits.train_images[batch])
+            loss = nn.functional.cross_entropy(scores, digits.train_labels[batch])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
     return network
 
 

@@ -15,7 +15,7 @@ from relucid.functions.declare import activation
 from relucid.functions.elementwise import Elementwise, Kink
 from relucid.functions.facts import Gain
 from relucid.functions.parameters import Parameter, nonnegative, positive, real
-from relucid.functions.registry import catalogue, declared, get, register
+from relucid.functions.registry import catalogue, declared, get, is_name, register
 from relucid.functions.two_input import TwoInput
 from relucid.functions.vector import Vector
 
@@ -31,6 +31,7 @@ __all__ = [
     "catalogue",
     "declared",
     "get",
+    "is_name",
     "nonnegative",
     "positive",
     "real",

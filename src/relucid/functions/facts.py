@@ -118,12 +118,13 @@ def zero_region(function: Function, kinks: Sequence[float]) -> tuple[float, floa
     regions = [
         (low, high)
         for low, high in pairwise(edges)
-        if np.all(np.asarray(function(_inside(low, high))) == 0.0)
+        if np.all(np.asarray(function(inside(low, high))) == 0.0)
     ]
     return (regions[0][0], regions[-1][1]) if regions else None
 
 
-def _inside(low: float, high: float) -> Points:
+def inside(low: float, high: float) -> Points:
+    """Points between two ends, which they leave out; near the finite one where the other is not."""
     start = low if math.isfinite(low) else (high if math.isfinite(high) else 0.0) - 20.0
     stop = high if math.isfinite(high) else (low if math.isfinite(low) else 0.0) + 20.0
     return np.linspace(start, stop, 103)[1:-1]
@@ -133,7 +134,7 @@ def piecewise_constant(function: Function, kinks: Sequence[float]) -> bool:
     """Whether the function takes a single value on each interval between kinks."""
     edges = [-math.inf, *kinks, math.inf]
     return all(
-        np.ptp(np.asarray(function(_inside(low, high)))) == 0.0 for low, high in pairwise(edges)
+        np.ptp(np.asarray(function(inside(low, high)))) == 0.0 for low, high in pairwise(edges)
     )
 
 

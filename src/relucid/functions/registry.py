@@ -62,6 +62,11 @@ def get(activation: Any, /, **parameters: Any) -> Activation:
     return _by_object(activation, parameters)
 
 
+def is_name(name: str) -> bool:
+    """Whether :func:`get` knows a name; cheaper than to ask it, where most are none."""
+    return _normal(name) in _names
+
+
 def catalogue() -> dict[str, Activation]:
     """The activations that relucid declares, by name, in the order of the documentation."""
     return {n: a for n, a in DECLARED.items() if a.home.startswith(_BUILT_IN)}

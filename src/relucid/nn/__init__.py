@@ -13,8 +13,17 @@ from relucid.nn.initialise import LayerInit, init_
 from relucid.nn.make import make
 from relucid.nn.module import ActivationModule
 from relucid.nn.routes import Routes
+from relucid.nn.sparsify import Sparsified, sparsify_
 
-__all__ = ["ActivationModule", "LayerInit", "gain", "init_", "make"]
+__all__ = [
+    "ActivationModule",
+    "LayerInit",
+    "Sparsified",
+    "gain",
+    "init_",
+    "make",
+    "sparsify_",
+]
 
 speak_torch(Routes())
 

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from relucid.errors import ParameterError, UnknownActivationError
-from relucid.functions import Activation, get
+from relucid.functions import Activation, get, is_name
 
 _PASSING = frozenset(
     "identity dropout flatten unflatten reshape view view_as permute transpose t swapaxes movedim "
@@ -60,7 +60,7 @@ def called_activation(
     name = getattr(call, "__name__", "").rstrip("_")
     if name in _CLAMPS:
         return _clamp(args, kwargs)
-    if name in _NO_ACTIVATION_AS_CALL:
+    if name in _NO_ACTIVATION_AS_CALL or not is_name(name):
         return None
     try:
         words = {n: v for n, v in kwargs.items() if n == "approximate"}
@@ -68,7 +68,7 @@ def called_activation(
         given = {**dict(zip(found.parameters_declared, args[1:], strict=False)), **kwargs}
         numbers = {n: _number(v) for n, v in given.items() if n in found.parameters_declared}
         return found.with_parameters(**{n: v for n, v in numbers.items() if v is not None})
-    except (UnknownActivationError, ParameterError):
+    except ParameterError:
         return None
 
 

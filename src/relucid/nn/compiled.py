@@ -92,11 +92,15 @@ def recorded(activation: Elementwise, x: Tensor, learned: Mapping[str, Tensor]) 
     """Return the value as a compiled graph computes it, with tensors for parameters.
 
     None where the plain formula has to serve: in ``torch.export``, whose programs run without
-    relucid; in ``torch.func`` transforms, which have to see what they differentiate; on other
-    devices and types; for a formula that has no kernel. Called while ``torch.compile`` traces.
+    relucid, unless activations are to stay whole; in ``torch.func`` transforms, which have to see
+    what they differentiate; on other devices and types; for a formula that has no kernel. Called
+    while ``torch.compile`` traces.
     """
     tensors = (x, *learned.values())
-    if _is_exporting() or transforms_active() or not all(map(_is_cpu_float, tensors)):
+    exporting = _is_exporting()
+    if exporting and operators.whole.get():
+        return _operator(activation, x, learned)
+    if exporting or transforms_active() or not all(map(_is_cpu_float, tensors)):
         return None
     function = operators.in_words(activation, tuple(learned))
     if not _known(function, "compilable"):
@@ -106,6 +110,11 @@ def recorded(activation: Elementwise, x: Tensor, learned: Mapping[str, Tensor]) 
     chosen = [name for name in activation.values if name not in learned]
     if not chosen and _known(function, "arithmetic"):
         return _arithmetic(activation, x, learned)
+    return _operator(activation, x, learned)
+
+
+def _operator(activation: Elementwise, x: Tensor, learned: Mapping[str, Tensor]) -> Tensor:
+    function = operators.in_words(activation, tuple(learned))
     numbers = operators.in_numbers(activation, tuple(learned))
     value: Tensor = (
         operators.learned_value(x, list(learned.values()), function, numbers)

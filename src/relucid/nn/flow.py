@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
+from relucid.errors import ModelError
 from relucid.functions import Activation
 from relucid.functions.bridge import speak_torch, torch_routes
 from relucid.nn.calls import called_activation, declared_by, passes_on
@@ -126,6 +127,30 @@ class _NotedRoutes:
         result = self._inner.vector(activation, which, axis, *arrays)
         self._flow.remember(result, Origin(activation.name, activation))
         return result
+
+
+def reads_of(model: nn.Module, example: Any) -> Reads:
+    """Note what the layers of a model read, by its structure or by running it on an example.
+
+    Raises :class:`~relucid.errors.ModelError` where it needs an example and has none.
+    """
+    if example is not None:
+        if isinstance(example, Mapping):
+            return reads_when_run(model, (), example)
+        return reads_when_run(model, example if isinstance(example, tuple) else (example,), {})
+    if isinstance(model, nn.Sequential) and _is_plain(model):
+        return reads_in_order(model)
+    raise ModelError(
+        "which activation a layer reads cannot be told from this model's structure; pass an "
+        "example of its input: (model, example)"
+    )
+
+
+def _is_plain(model: nn.Sequential) -> bool:
+    return all(
+        _is_plain(child) if isinstance(child, nn.Sequential) else not list(child.children())
+        for child in model
+    )
 
 
 def reads_when_run(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Reads:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from relucid.errors import ModelError, ParameterError
-from relucid.nn.flow import INPUT, WEIGHTED, Origin, Reads, reads_in_order, reads_when_run
+from relucid.nn.flow import INPUT, WEIGHTED, Origin, Reads, reads_of
 from relucid.nn.gain import gain
 
 Mode = Literal["fan_in", "fan_out"]
@@ -76,7 +76,7 @@ def init_(
     """
     if mode not in ("fan_in", "fan_out"):
         raise ParameterError(f"mode must be 'fan_in' or 'fan_out', not {mode!r}")
-    reads = _reads(model, example)
+    reads = reads_of(model, example)
     layers = [(n, m) for n, m in model.named_modules() if isinstance(m, WEIGHTED)]
     if not layers:
         raise ModelError("the model has no Linear or convolution layer to initialise")
@@ -89,26 +89,6 @@ def init_(
         else:
             report.append(_initialise(name, layer, reads.of[layer], mode, generator))
     return report
-
-
-def _reads(model: nn.Module, example: Any) -> Reads:
-    if example is not None:
-        if isinstance(example, Mapping):
-            return reads_when_run(model, (), example)
-        return reads_when_run(model, example if isinstance(example, tuple) else (example,), {})
-    if isinstance(model, nn.Sequential) and _is_plain(model):
-        return reads_in_order(model)
-    raise ModelError(
-        "which activation a layer reads cannot be told from this model's structure; pass an "
-        "example of its input: init_(model, example)"
-    )
-
-
-def _is_plain(model: nn.Sequential) -> bool:
-    return all(
-        _is_plain(child) if isinstance(child, nn.Sequential) else not list(child.children())
-        for child in model
-    )
 
 
 def _holders(model: nn.Module) -> dict[Tensor, set[nn.Module]]:

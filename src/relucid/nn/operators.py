@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
@@ -30,6 +31,10 @@ from relucid.nn.fused import Fused
 from relucid.nn.learned import FusedLearned, arrangement
 from relucid.nn.memory import without_gaps
 from relucid.nn.prepared import kernels
+
+whole: ContextVar[bool] = ContextVar("whole", default=False)
+"""Whether ``torch.export`` records an activation as one of these operators. Its programs need
+relucid then, as a translation of the program does that knows the operators."""
 
 _library = torch.library.Library("relucid", "FRAGMENT")
 

@@ -7,6 +7,8 @@ from relucid.records.serialise import (
     comparison_from_json,
     comparison_to_json,
     from_json,
+    receipt_from_json,
+    receipt_to_json,
     to_json,
 )
 from relucid.records.sites import (
@@ -46,6 +48,8 @@ __all__ = [
     "comparison_from_json",
     "comparison_to_json",
     "from_json",
+    "receipt_from_json",
+    "receipt_to_json",
     "to_json",
     "worst",
 ]

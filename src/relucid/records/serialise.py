@@ -20,6 +20,7 @@ import numpy as np
 from relucid.errors import RecordError
 from relucid.records.comparison import Comparison
 from relucid.records.findings import Checkup
+from relucid.records.receipt import Receipt
 
 
 def to_json(checkups: Sequence[Checkup], *, indent: int | None = 1) -> str:
@@ -47,6 +48,19 @@ def comparison_from_json(text: str) -> Comparison:
     Raises :class:`~relucid.errors.RecordError` as :func:`from_json` does.
     """
     return cast(Comparison, _COMPARISON.read(text))
+
+
+def receipt_to_json(receipt: Receipt, *, indent: int | None = 1) -> str:
+    """Return the receipt of a shrink as a JSON text that :func:`receipt_from_json` reads back."""
+    return _RECEIPT.write(receipt, indent)
+
+
+def receipt_from_json(text: str) -> Receipt:
+    """Read what :func:`receipt_to_json` wrote.
+
+    Raises :class:`~relucid.errors.RecordError` as :func:`from_json` does.
+    """
+    return cast(Receipt, _RECEIPT.read(text))
 
 
 @dataclass(frozen=True)
@@ -96,6 +110,7 @@ class _Document:
 
 _CHECKUPS = _Document("relucid.checkup", 1, "checkups", tuple[Checkup, ...], "checkup")
 _COMPARISON = _Document("relucid.comparison", 1, "comparison", Comparison, "comparison")
+_RECEIPT = _Document("relucid.receipt", 1, "receipt", Receipt, "shrink")
 
 
 def encode(value: Any) -> Any:

@@ -3,9 +3,16 @@
 from relucid.report.comparison_html import render_comparison_html, save_comparison_html
 from relucid.report.comparison_rows import comparison_rows
 from relucid.report.comparison_text import comparison_text
-from relucid.report.files import check_writable, save_comparison_json, save_json
+from relucid.report.files import (
+    check_writable,
+    save_comparison_json,
+    save_json,
+    save_receipt_json,
+)
 from relucid.report.html import render_html, save_html
 from relucid.report.live import live_line, live_view
+from relucid.report.receipt_html import render_receipt_html, save_receipt_html
+from relucid.report.receipt_text import receipt_text
 from relucid.report.text import render_text, show
 
 __all__ = [
@@ -14,12 +21,16 @@ __all__ = [
     "comparison_text",
     "live_line",
     "live_view",
+    "receipt_text",
     "render_comparison_html",
     "render_html",
+    "render_receipt_html",
     "render_text",
     "save_comparison_html",
     "save_comparison_json",
     "save_html",
     "save_json",
+    "save_receipt_html",
+    "save_receipt_json",
     "show",
 ]

@@ -9,8 +9,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from relucid.errors import OutputError
-from relucid.records import Checkup, comparison_to_json, to_json
+from relucid.records import Checkup, comparison_to_json, receipt_to_json, to_json
 from relucid.records.comparison import Comparison
+from relucid.records.receipt import Receipt
 
 FilePath = str | os.PathLike[str]
 
@@ -32,6 +33,14 @@ def save_comparison_json(comparison: Comparison, path: FilePath) -> Path:
     return write_atomically(path, comparison_to_json(comparison))
 
 
+def save_receipt_json(receipt: Receipt, path: FilePath) -> Path:
+    """Write a receipt to ``path`` as JSON for :func:`relucid.records.receipt_from_json`.
+
+    Returns the path. Raises :class:`~relucid.errors.OutputError` where it cannot be written.
+    """
+    return write_atomically(path, receipt_to_json(receipt))
+
+
 def write_atomically(path: FilePath, text: str) -> Path:
     """Write ``text`` as UTF-8 to a temporary file beside ``path``, then rename it to ``path``.
 
@@ -40,7 +49,7 @@ def write_atomically(path: FilePath, text: str) -> Path:
     Raises :class:`~relucid.errors.OutputError`.
     """
     target = Path(path)
-    with _explained(target):
+    with explained(target):
         _replace(target, text.encode("utf-8", "backslashreplace"))
     return target
 
@@ -51,7 +60,7 @@ def check_writable(path: FilePath) -> None:
     What is at ``path`` is not touched. For use before long work whose result goes there.
     """
     target = Path(path)
-    with _explained(target):
+    with explained(target):
         _refuse_folder(target)
         handle, name = _temporary(target)
         os.close(handle)
@@ -59,7 +68,8 @@ def check_writable(path: FilePath) -> None:
 
 
 @contextmanager
-def _explained(target: Path) -> Iterator[None]:
+def explained(target: Path) -> Iterator[None]:
+    """Turn the system's errors into :class:`~relucid.errors.OutputError`, which names the cure."""
     try:
         yield
     except OSError as error:
