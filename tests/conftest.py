@@ -1,6 +1,7 @@
 """What all tests share: folders of their own, and no word to the network."""
 
 import os
+import signal
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -15,6 +16,11 @@ os.environ |= {
     "WANDB_ERROR_REPORTING": "false",
     "WANDB_MODE": "offline",
 }
+
+
+# A shell starts background jobs with interrupts ignored, and all their children inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

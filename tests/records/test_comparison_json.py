@@ -69,7 +69,8 @@ candidates = st.builds(
 )  # fmt: skip
 standings = st.builds(
     Standing, names, counts, counts, counts, reals, reals, reals, st.sampled_from(Verdict),
-    st.none() | differences, st.none() | counts, optional, optional, optional, st.booleans(),
+    st.none() | differences, st.none() | counts, optional, optional, optional, counts,
+    st.booleans(),
 )  # fmt: skip
 
 

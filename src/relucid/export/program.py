@@ -74,14 +74,14 @@ def _exported(model: nn.Module, batch: Batch, samples: int, whole: bool) -> Prog
 
 def _program(model: nn.Module, batch: Batch, shapes: Any, whole: bool) -> ExportedProgram:
     args, kwargs = tuple(batch.args), dict(batch.kwargs)
-    token = operators.whole.set(whole)
+    before, operators.whole = operators.whole, whole
     try:
         with quietly(), torch.no_grad():
             return torch.export.export(model, args, kwargs, dynamic_shapes=shapes, strict=False)
     except Exception as error:  # whatever the exporter raises: the model itself ran before
         raise ExportError(_refused(model, error)) from error
     finally:
-        operators.whole.reset(token)
+        operators.whole = before
 
 
 def _by_name(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def recorded(activation: Elementwise, x: Tensor, learned: Mapping[str, Tensor]) 
     """
     tensors = (x, *learned.values())
     exporting = _is_exporting()
-    if exporting and operators.whole.get():
+    if exporting and operators.whole:
         return _operator(activation, x, learned)
     if exporting or transforms_active() or not all(map(_is_cpu_float, tensors)):
         return None

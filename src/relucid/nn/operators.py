@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
@@ -32,9 +31,10 @@ from relucid.nn.learned import FusedLearned, arrangement
 from relucid.nn.memory import without_gaps
 from relucid.nn.prepared import kernels
 
-whole: ContextVar[bool] = ContextVar("whole", default=False)
+whole = False
 """Whether ``torch.export`` records an activation as one of these operators. Its programs need
-relucid then, as a translation of the program does that knows the operators."""
+relucid then, as a translation of the program does that knows the operators. A global, since
+Dynamo reads no context variable."""
 
 _library = torch.library.Library("relucid", "FRAGMENT")
 

@@ -8,7 +8,8 @@ need no more than relucid does.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -58,7 +59,11 @@ def read_table(path: Path, header: bool | None, samples: int) -> Table:
 
     Raises :class:`~relucid.errors.DataError` with the line of what is wrong.
     """
-    rows = _rows(path)
+    with closing(_rows(path)) as rows:
+        return _read(path, rows, header, samples)
+
+
+def _read(path: Path, rows: Iterator[Row], header: bool | None, samples: int) -> Table:
     first = list(islice(rows, 1 + _LOOK))
     if not first:
         raise DataError(f"{str(path)!r} is empty; give a table with a row a sample")
@@ -76,11 +81,11 @@ def read_table(path: Path, header: bool | None, samples: int) -> Table:
     return Table(names, columns, tuple(place for place, _ in kept), total)
 
 
-def _rows(path: Path) -> Iterator[Row]:
+def _rows(path: Path) -> Generator[Row]:
     """Yield rows that are not blank, none of them longer than a line may be."""
     room = LONGEST
 
-    def bounded() -> Iterator[str]:
+    def bounded() -> Generator[str]:
         nonlocal room
         for line in lines(path):
             room -= len(line)
@@ -91,14 +96,15 @@ def _rows(path: Path) -> Iterator[Row]:
                 )
             yield line
 
-    reader = csv.reader(bounded(), delimiter=_delimiter(path))
-    try:
-        for cells in reader:
-            room = LONGEST
-            if any(map(str.strip, cells)):
-                yield reader.line_num, cells
-    except csv.Error as error:
-        raise DataError(f"{str(path)!r}: line {reader.line_num}: {error}") from error
+    with closing(bounded()) as texts:  # its reader holds it in a circle, and so the file open
+        reader = csv.reader(texts, delimiter=_delimiter(path))
+        try:
+            for cells in reader:
+                room = LONGEST
+                if any(map(str.strip, cells)):
+                    yield reader.line_num, cells
+        except csv.Error as error:
+            raise DataError(f"{str(path)!r}: line {reader.line_num}: {error}") from error
 
 
 def _delimiter(path: Path) -> str:
