@@ -54,7 +54,7 @@ def interleave(
     others pushed them out, and a slow subject, timed for one call, would pay for that alone.
     """
     draw, numbers = random.Random(seed), cycle(range(sets))
-    with _uncollected():
+    with uncollected():
         repeats = [_repeats(run, numbers, clock) for run in runs]
         start = clock()
         rows: list[list[float]] = []
@@ -85,7 +85,7 @@ def _timed(run: Run, repeats: int, numbers: Iterator[int], clock: Clock) -> floa
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
+def uncollected() -> Iterator[None]:
     """Without the garbage collector, whose pauses would fall on some subject at random."""
     was_enabled = gc.isenabled()
     gc.collect()

@@ -1,0 +1,96 @@
+"""A linear layer that does not compute what an activation turns into 0 anyway."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from relucid.errors import ParameterError
+from relucid.sparse.layer import SparseLinear, warn_stale
+from relucid.sparse.products import STORAGE, ListedProduct
+from relucid.sparse.shadow import Shadow, most_of, reach_of, shadow_of
+
+
+class Gates(NamedTuple):
+    """A call whose partner may follow: copies of the input and the output."""
+
+    inputs: Tensor
+    outputs: Tensor
+
+
+class CertifiedLinear(SparseLinear):
+    """Pre-activations; 0 instead of those that are proved to be at or below ``level``.
+
+    For an activation that is 0 up to ``level``, such as ReLU with 0: what it gives is the same. An
+    8-bit copy of the weights proves it without reading the weights (see
+    :mod:`relucid.kernels.llvm.listed`); the others are computed in full precision. The copy takes
+    a quarter of the memory of float32 weights, a half of that of bfloat16.
+
+    Nothing but such an activation may read its output.
+
+    Args:
+        linear: the layer to replace.
+        level: up to where the activation is 0; not negative.
+
+    Raises:
+        ParameterError: if the level is negative.
+
+    """
+
+    way: ClassVar[str] = "certified"
+
+    def __init__(self, linear: nn.Linear, level: float = 0.0) -> None:
+        if not level >= 0.0:
+            raise ParameterError(f"level is {level}, but has to be at least 0: 0 is given below it")
+        super().__init__(linear)
+        self.level = level
+        self.partner = False
+        """Whether a :class:`~relucid.sparse.partner.PartnerLinear` follows, and asks for gates."""
+        self.gates: Gates | None = None
+
+    @property
+    def extra_bytes(self) -> int:
+        """Memory of the 8-bit copy, in bytes."""
+        return self._shadow.bytes if self._shadow else 0
+
+    def _take(self) -> None:
+        super()._take()
+        self._warned = False
+        self._shadow: Shadow | None = None
+        if reach_of(self.in_features) and self.weight.dtype in STORAGE and self.weight.is_cpu:
+            if most_of(self.weight, self._bias32) > 0.0:
+                self._shadow = shadow_of(self.weight, self._bias32)
+
+    def _stale(self) -> str | None:
+        if not self._fresh():
+            if not self._warned:
+                self._warned = True
+                warn_stale()
+            return "its weights were changed; call refresh()"
+        return None if self._shadow else "its weights have no 8-bit copy"
+
+    def _product(self, tokens: int, level: float | None = None) -> ListedProduct:
+        assert self._shadow is not None  # else it is stale
+        level, most = self.level if level is None else level, self._shadow.most
+        return ListedProduct(tokens, self.weight, self._bias32, level, most, self._shadow)
+
+    def _computed(
+        self, product: ListedProduct, x: Tensor, out: Tensor, limit: float
+    ) -> tuple[bool, float]:
+        count = product(x, out)
+        if self.partner and count >= 0:
+            self.gates = Gates(x.clone(), out.clone())
+        return count >= 0, count / out.numel()
+
+    def subject(self, tokens: int, share: float) -> tuple[Callable[[], float], Tensor]:
+        """Return a call that computes about a share of the units, by a level of its own."""
+        x = torch.randn(tokens, self.in_features).to(self.weight.dtype)
+        z = self.in_full(x)
+        above = int(share * z.numel())
+        ranked = z.float().flatten()
+        level = float(ranked.kthvalue(z.numel() - above).values) if above else float("inf")
+        product = self._product(tokens, level)
+        return (lambda: self._computed(product, x, torch.empty_like(z), 1.0)[1]), x

@@ -1,0 +1,79 @@
+"""A linear layer that computes only the units that a gate left open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from relucid.sparse.certified import CertifiedLinear
+from relucid.sparse.layer import SparseLinear
+from relucid.sparse.products import ListedProduct
+from relucid.sparse.shadow import most_of
+
+
+class PartnerLinear(SparseLinear):
+    """The other factor of a gated block, ``down(act(gate(x)) * up(x))``: 0 where the gate is shut.
+
+    The gate has to be called before it, with the same input, whose values are compared; else it
+    computes in full. Nothing but the product with the gate may read its output.
+
+    Args:
+        linear: the layer to replace.
+        gate: the layer that is the gate.
+
+    """
+
+    way: ClassVar[str] = "selected"
+
+    def __init__(self, linear: nn.Linear, gate: CertifiedLinear) -> None:
+        super().__init__(linear)
+        gate.partner = True
+        self._gate = (gate,)  # in a tuple: it is no part of this module
+
+    @property
+    def gate(self) -> CertifiedLinear:
+        """The layer that is the gate."""
+        return self._gate[0]
+
+    def _take(self) -> None:
+        super()._take()
+        self._most = most_of(self.weight, self._bias32)
+
+    def _stale(self) -> str | None:
+        if not self._fresh():
+            self._take()
+        return None
+
+    def _without(self, x: Tensor) -> str | None:
+        gates = self.gate.gates
+        if gates is None or gates.inputs.numel() != x.numel():
+            return "its gate was not called before it, or computed in full"
+        return None
+
+    def _product(self, tokens: int) -> ListedProduct:
+        return ListedProduct(tokens, self.weight, self._bias32, self.gate.level, self._most)
+
+    def _computed(
+        self, product: ListedProduct, x: Tensor, out: Tensor, limit: float
+    ) -> tuple[bool, float]:
+        gates, self.gate.gates = self.gate.gates, None
+        if gates is None or not torch.equal(gates.inputs, x):
+            return False, -1.0
+        count = product(x, out, gates.outputs)
+        return count >= 0, count / out.numel()
+
+    def subject(self, tokens: int, share: float) -> tuple[Callable[[], float], Tensor]:
+        """Return a call that computes about a share of the units."""
+        dtype, product = self.weight.dtype, self._product(tokens)
+        x = torch.randn(tokens, self.in_features).to(dtype)
+        shut = torch.rand(tokens, self.out_features) >= share
+        gates = torch.where(shut, -1.0, self.gate.level + 1.0).to(dtype)
+
+        def call() -> float:
+            torch.equal(x, x)  # as a real call does
+            return product(x, torch.empty_like(gates), gates) / gates.numel()
+
+        return call, x
