@@ -3,6 +3,7 @@
 import copy
 import io
 import math
+import re
 import warnings
 
 import pytest
@@ -11,6 +12,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from relucid.errors import ParameterError
+from relucid.kernels.llvm.compile import _module, machine
+from relucid.kernels.llvm.products_run import text
 from relucid.sparse import calibrate, layer
 from relucid.sparse.calibrate import Calibration
 from relucid.sparse.certified import CertifiedLinear
@@ -146,6 +149,48 @@ class TestProducts:
         (one, one_skipped), (two, two_skipped) = results
         assert one[1] == two[1] and torch.equal(one[0], two[0])
         assert one_skipped[1] == two_skipped[1] and torch.equal(one_skipped[0], two_skipped[0])
+
+
+@pytest.mark.parametrize("bits", [256, 128])
+def test_narrower_registers(bits, monkeypatch):
+    """As other processors have them: the same to a few roundings, the counts the same."""
+    shape = (5, 100, 129)
+    for dtype in DTYPES:
+        x, weight, bias = drawn(*shape, dtype)
+        h, rows = torch.relu(x), weight.T.contiguous()
+        wanted = certified(x, weight, bias, 0.0), skipping(h, rows, bias, h.numel())
+        with monkeypatch.context() as patch:
+            patch.setattr(machine(), "vector_bits", bits)
+            found = certified(x, weight, bias, 0.0), skipping(h, rows, bias, h.numel())
+        for (one, count), (other, same) in zip(found, wanted, strict=True):
+            assert count == same and torch.allclose(one, other, rtol=1e-2, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("triple", "processor", "instruction"),
+    [("x86_64-unknown-linux-gnu", "haswell", "vpmaddwd"),
+     ("x86_64-unknown-linux-gnu", "znver4", "vpdpwssd"),
+     ("aarch64-unknown-linux-gnu", "neoverse-n1", "smlal")],
+)  # fmt: skip
+def test_the_shadow_is_multiplied_by_instructions_made_for_it(
+    triple, processor, instruction, monkeypatch
+):
+    from llvmlite import binding
+
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
+    here = machine()
+    bits = {"haswell": 256, "znver4": 512}.get(processor, 128)
+    with monkeypatch.context() as patch:
+        patch.setattr(here, "vector_bits", bits)
+        patch.setattr(here, "triple", triple)
+        target = binding.Target.from_triple(triple).create_target_machine(cpu=processor, opt=3)
+        patch.setattr(here, "target", target)
+        code = target.emit_assembly(_module(text("certified", "float32", "K")))
+    assert instruction in code
+    assert set(re.findall(r"(?:\$|\bbl\s+)([a-z_]\w+)", code)) == {
+        f"{name}_K" for name in ("certify1", "certify4", "dots", "measure", "units")
+    }  # nothing of another library is called
 
 
 def gated(dtype=torch.float32, width=100, hidden=260):

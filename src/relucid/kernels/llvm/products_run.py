@@ -35,7 +35,7 @@ class Product:
         self, kind: Kind, storage: Storage, units: int, threads: int,
         words: Mapping[int, int | float],
     ) -> None:  # fmt: skip
-        whole, share = _addresses(kind, storage)
+        whole, share = _addresses(kind, storage, lanes())
         self.words = (ctypes.c_int64 * len(_HEADERS[kind]))(units)
         for slot, value in words.items():
             self.words[slot] = _bits(value) if isinstance(value, float) else value
@@ -65,16 +65,18 @@ def _bits(value: float) -> int:
 
 
 @lru_cache(maxsize=16)
-def _addresses(kind: Kind, storage: Storage) -> tuple[int, int]:
+def _addresses(kind: Kind, storage: Storage, lanes: int) -> tuple[int, int]:
     """Where the compiled product begins, for one thread and for a share of it."""
-    return compiled(f"{kind} product of {storage}", lambda key: _text(kind, storage, key))
+    description = f"{kind} product of {storage}, {lanes} lanes"
+    return compiled(description, lambda key: text(kind, storage, key))
 
 
-def _text(kind: Kind, storage: Storage, key: str) -> str:
+def text(kind: Kind, storage: Storage, key: str) -> str:
+    """The LLVM code of a product."""
     from relucid.kernels.llvm import listed, skipping  # only a first use compiles
 
     writers: dict[Kind, Callable[[Storage, str], Any]] = {
         "certified": listed.Certified, "selected": listed.Selected, "skipping": skipping.Skipping,
     }  # fmt: skip
-    text: str = writers[kind](storage, key).emit()
-    return text
+    written: str = writers[kind](storage, key).emit()
+    return written
