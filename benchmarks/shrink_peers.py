@@ -111,7 +111,7 @@ def cell(one: Case, tool: str) -> str:
         return "removes nothing"
     try:
         found = largest(one.model, smaller, random_batches(one, RANDOM, 250, torch.float32))
-    except Exception as error:
+    except Exception as error:  # what a tool left may break anywhere; the table tells that too
         return f"{share:.1%}, fails when run: {_told(error)}"
     return f"{share:.1%}, {'equal' if found <= EXACT else 'differs'} ({found:.1e})"
 

@@ -12,6 +12,7 @@ import relucid
 from relucid.demo import HEALTHY, SICK, accuracy, load_digits, train
 from relucid.errors import DataError, LossError, ModelError, OutputError, RuleError
 from relucid.records import Severity
+from support.receipts import receipt
 
 DIGITS = load_digits()
 BATCHES = list(zip(DIGITS.test_images.split(100), DIGITS.test_labels.split(100), strict=True))
@@ -72,8 +73,9 @@ def test_reports_are_written_and_read_back(tmp_path: Path) -> None:
     assert "relu1" in page
     stored = health.save(tmp_path / "a.json").read_text()
     assert relucid.Health.from_json(stored).to_json() == health.to_json()
-    both = health + health
-    assert len(both.checkups) == 2
+    both = health + health.with_receipt(receipt())
+    assert [checkup.receipt for checkup in both.checkups] == [None, receipt()]
+    assert "138 of 234 units removed" in both.save(tmp_path / "both.html").read_text()
 
 
 def test_unknown_suffix_and_unwritable_path(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from relucid.functions import Kink, Parameter, activation, catalogue, get
 from relucid.kernels import precision, route
 from relucid.plot import plot
 from relucid.shrink import shrink
+from relucid.sparse import accelerate
+from relucid.sparse.packed import pack
 from relucid.swap import swap
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ __all__ = [
     "Kink",
     "Parameter",
     "Trial",
+    "accelerate",
     "activation",
     "catalogue",
     "checkup",
@@ -30,6 +33,7 @@ __all__ = [
     "export",
     "get",
     "nn",
+    "pack",
     "plot",
     "precision",
     "route",

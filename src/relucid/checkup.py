@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relucid.errors import LossError, OutputError
+from relucid.errors import LossError
 from relucid.records import (
     Checkup,
     Finding,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from relucid.compare import Trial
+    from relucid.records.receipt import Receipt
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,14 @@ class Health:
     def __add__(self, other: Health) -> Health:
         return Health(self.checkups + other.checkups)
 
+    def with_receipt(self, receipt: Receipt) -> Health:
+        """Add the receipt of a shrink of the (first) model: ``shrunk.receipt``.
+
+        It becomes a section of the report in all of its forms.
+        """
+        first, *others = self.checkups
+        return Health((replace(first, receipt=receipt), *others))
+
     def show(self, console: Console | None = None) -> None:
         """Print the findings to the terminal, or to a given Rich console."""
         from relucid.report import show
@@ -70,17 +79,9 @@ class Health:
         Raises :class:`~relucid.errors.OutputError` where the path cannot be written or has
         another suffix. An existing file is replaced as a whole or not at all.
         """
-        from relucid.report import save_html, save_json
+        from relucid.report import render_html, save_by_suffix
 
-        target = Path(path)
-        writers = {".html": save_html, ".htm": save_html, ".json": save_json}
-        if target.suffix.lower() not in writers:
-            raise OutputError(
-                f"cannot tell what to write to {str(target)!r}: end the name in .html for a report "
-                "or .json for the records"
-            )
-        writers[target.suffix.lower()](self.checkups, target)
-        return target
+        return save_by_suffix(path, html=lambda: render_html(self.checkups), json=self.to_json)
 
     def to_json(self) -> str:
         """Return the records as a JSON text, which :meth:`from_json` reads back."""

@@ -35,12 +35,20 @@ class ModelError(RelucidError, ValueError):
     """The model cannot be examined as given."""
 
 
+class NoActivationError(ModelError):
+    """The model calls no activation."""
+
+
 class DataError(RelucidError, ValueError):
     """The data are empty, or the model refuses them."""
 
 
 class DomainError(RelucidError, ValueError):
     """The declared input domain is no range, or does not fit the model's inputs."""
+
+
+class GraphError(RelucidError, ValueError):
+    """The graph of the model cannot be captured by ``torch.export``."""
 
 
 class ShrinkError(RelucidError, ValueError):

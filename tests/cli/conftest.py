@@ -1,15 +1,31 @@
-"""Running the command in this process, in the ``folder`` of the tests' own subjects."""
+"""Running the command in this process, in a folder with the tests' own subjects."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from relucid.cli import main
 from support.commands import Done
+
+
+@pytest.fixture
+def folder(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """A folder with the test file's ``SUBJECTS`` as ``mine.py``, made the current one.
+
+    What it taught the process is forgotten.
+    """
+    (tmp_path / "mine.py").write_text(request.module.SUBJECTS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield tmp_path
+    sys.modules.pop("mine", None)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -73,16 +72,9 @@ attribute = 3
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder with subjects, made the current one; what it taught the process is forgotten."""
-    (tmp_path / "mine.py").write_text(SUBJECTS)
-    (tmp_path / "broken.py").write_text("import a_package_that_is_not_there\n")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    yield tmp_path
-    for name in ("mine", "broken"):
-        sys.modules.pop(name, None)
+def folder(folder: Path) -> Path:
+    (folder / "broken.py").write_text("import a_package_that_is_not_there\n")
+    return folder
 
 
 def test_digits_without_a_subject_in_a_process_of_its_own(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from support.commands import Done
 
-SUBJECT = """
+SUBJECTS = """
 import torch
 from torch import nn
 
@@ -45,36 +45,27 @@ SHORT = ("--among", "relu,tanh", "--seeds", "2", "--steps", "5", "--engine", "se
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a subject and a store of its own, made the current one."""
-    (tmp_path / "ours.py").write_text(SUBJECT)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    return tmp_path
-
-
-@pytest.fixture
 def compare(relucid: Callable[..., Done]) -> Callable[..., Done]:
     return partial(relucid, "compare")
 
 
 def test_a_subject_is_compared_shown_saved_and_kept(compare: Callable[..., Done]) -> None:
-    done = compare("ours:own", *SHORT, "--html", "page.html", "--metric", "accuracy")
+    done = compare("mine:own", *SHORT, "--html", "page.html", "--metric", "accuracy")
     assert done.returncode == 0, done.stderr
     assert "tanh" in done.stdout and "baseline" in done.stdout
     assert "Report with pictures: page.html" in done.stdout
     assert "<html" in Path("page.html").read_text()
-    again = json.loads(compare("ours:own", *SHORT, "--metric", "accuracy", "--json").stdout)
+    again = json.loads(compare("mine:own", *SHORT, "--metric", "accuracy", "--json").stdout)
     assert len(again["comparison"]["runs"]) == 4
 
 
 def test_the_recommendation_is_one_line(compare: Callable[..., Done]) -> None:
-    done = compare("ours:own", *SHORT, "--recommend")
+    done = compare("mine:own", *SHORT, "--recommend")
     assert done.returncode == 0 and len(done.stdout.strip().splitlines()) == 1
 
 
 def test_a_function_that_takes_the_activation_is_given_it(compare: Callable[..., Done]) -> None:
-    done = compare("ours:taking", *SHORT, "--json")
+    done = compare("mine:taking", *SHORT, "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)["comparison"]
     assert {c["name"]: c["swapped"] for c in found["candidates"]} == {"relu": 1, "tanh": 1}
@@ -94,19 +85,19 @@ def test_options_of_a_task_are_its_own(compare: Callable[..., Done]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("ours:lossless", *SHORT), "(model, data, loss)"),
-        (("ours:optimised", *SHORT), "function of parameters"),
-        (("ours:own", "--among", "relu,gelo"), "gelu"),
-        (("ours:deaf", *SHORT), "no site changed; use the argument"),
-        (("ours:bare", *SHORT), "calls no activation"),
-        (("ours:own", *SHORT, "--budget", "soon"), "--budget"),
-        (("ours:own", *SHORT, "--store", "mysql://x"), "mysql"),
+        (("mine:lossless", *SHORT), "(model, data, loss)"),
+        (("mine:optimised", *SHORT), "function of parameters"),
+        (("mine:own", "--among", "relu,gelo"), "gelu"),
+        (("mine:deaf", *SHORT), "no site changed; use the argument"),
+        (("mine:bare", *SHORT), "calls no elementwise activation that could be another; let its"),
+        (("mine:own", *SHORT, "--budget", "soon"), "--budget"),
+        (("mine:own", *SHORT, "--store", "mysql://x"), "mysql"),
         (("no/such/folder", *SHORT), "no/such/folder"),
         (("--data", "x.npz"), "needs a subject"),
-        (("ours:own", *SHORT, "--model", "cnn"), "--model is for built-in tasks; let ours:own"),
+        (("mine:own", *SHORT, "--model", "cnn"), "--model is for built-in tasks; let mine:own"),
         (("digits", "--no-header"), "take no 'header'; their options are model, samples"),
-        (("ours:own", *SHORT, "--gpus", "1"), "what a run takes on a Ray cluster"),
-        (("ours:own", *SHORT, "--html", "no/such/page.html"), "no/such"),
+        (("mine:own", *SHORT, "--gpus", "1"), "what a run takes on a Ray cluster"),
+        (("mine:own", *SHORT, "--html", "no/such/page.html"), "no/such"),
     ],
 )
 def test_wrong_use_ends_with_2_and_the_cure(

@@ -13,7 +13,7 @@ from relucid.records import receipt_from_json
 from relucid.records.receipt import Guarantee
 from support.commands import Done
 
-SUBJECT = """
+SUBJECTS = """
 import torch
 from torch import nn
 
@@ -36,40 +36,31 @@ def own():
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a subject, made the current one."""
-    (tmp_path / "shrinkable.py").write_text(SUBJECT)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    return tmp_path
-
-
-@pytest.fixture
 def shrink(relucid: Callable[..., Done]) -> Callable[..., Done]:
     return partial(relucid, "shrink")
 
 
 def test_a_receipt_and_files(shrink: Callable[..., Done], folder: Path) -> None:
     """The two dead units go, the program and the weights are those of the smaller model."""
-    done = shrink("shrinkable:own", "--domain", "0,1", "--out", "small.pt2", "--out",
+    done = shrink("mine:own", "--domain", "0,1", "--out", "small.pt2", "--out",
                   "small.safetensors", "--html", "shrink.html")  # fmt: skip
     assert done.returncode == 0
     assert "2 of 10 units removed (20%): 2 proved over the domain." in done.stdout
     assert "small.pt2" in done.stdout and "Receipt with pictures: shrink.html" in done.stdout
-    assert "shrinkable:own" in (folder / "shrink.html").read_text("utf-8")
+    assert "mine:own" in (folder / "shrink.html").read_text("utf-8")
     program = torch.export.load(folder / "small.pt2").module()
     x = torch.rand(3, 6)
     namespace: dict[str, object] = {}
-    exec(SUBJECT, namespace)
+    exec(SUBJECTS, namespace)
     torch.testing.assert_close(program(x), namespace["model"]()(x))  # type: ignore[operator]
     assert sum(p.numel() for p in program.parameters()) == 6 * 7 + 2 * 7
 
 
 def test_json_and_pruning(shrink: Callable[..., Done]) -> None:
     """Pruned units are said to be, with the loss before and after; nothing else is printed."""
-    done = shrink("shrinkable:own", "--domain", "0,1", "--keep", "0.5", "--json")
+    done = shrink("mine:own", "--domain", "0,1", "--keep", "0.5", "--json")
     receipt = receipt_from_json(done.stdout)
-    assert receipt.title == "shrinkable:own"
+    assert receipt.title == "mine:own"
     assert receipt.count(Guarantee.DOMAIN) == 2 and receipt.count(Guarantee.PRUNED) == 2
     assert [q.metric for q in receipt.quality][:1] == ["loss"]
     assert json.loads(done.stdout)["format"] == "relucid.receipt"
@@ -90,15 +81,15 @@ def test_the_digits(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["shrinkable:own", "--domain", "0"], "--domain takes LOW,HIGH"),
-        (["shrinkable:own", "--out", "small.bin"], r"end the name in .onnx, .pt2, .safetensors"),
-        (["shrinkable:own", "--out", "none/small.pt2"], "a folder that exists"),
+        (["mine:own", "--domain", "0"], "--domain takes LOW,HIGH"),
+        (["mine:own", "--out", "small.bin"], r"end the name in .onnx, .pt2, .safetensors"),
+        (["mine:own", "--out", "none/small.pt2"], "a folder that exists"),
         (
-            ["shrinkable:own", "--int8", "static", "--out", "small.pt2"],
+            ["mine:own", "--int8", "static", "--out", "small.pt2"],
             "--int8 quantises an ONNX file",
         ),
         (["--data", "x.npz"], "--data needs a subject"),
-        (["shrinkable:own", "--domain", "2,3"], "outside the domain"),
+        (["mine:own", "--domain", "2,3"], "outside the domain"),
     ],
 )
 def test_wrong_use(
@@ -108,5 +99,5 @@ def test_wrong_use(
     done = shrink(*arguments)
     assert done.returncode == 2 and says in done.stderr.replace("\n", " ")
     assert sorted(p.name for p in folder.iterdir() if p.suffix != ".pyc") in (
-        ["shrinkable.py"], ["__pycache__", "shrinkable.py"]
+        ["mine.py"], ["__pycache__", "mine.py"]
     )  # fmt: skip

@@ -44,7 +44,8 @@ def test_fires(rule: str, case: dict[str, Any]) -> None:
         assert list(finding.units) == expected.get("units", [])
         if "measured" in expected:
             assert finding.measured == pytest.approx(expected["measured"], rel=1e-3)
-        assert finding.title
+        assert finding.title and expected.get("says", "") in finding.title
+        assert expected.get("means", "") in finding.meaning
         assert finding.meaning.endswith(".")
 
 

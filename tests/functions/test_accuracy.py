@@ -1,6 +1,6 @@
 """Every elementwise function keeps its accuracy, value and derivative, on NumPy and PyTorch.
 
-float16 and bfloat16 on all inputs, float32 on two million, float64 on nine thousand, against
+float16 and bfloat16 on all inputs, float32 on half a million, float64 on three thousand, against
 the definitions in ``support.truth``.
 """
 
@@ -57,7 +57,7 @@ def one_thread() -> Iterator[None]:
 @lru_cache(maxsize=1)
 def _sample32(case_id: str) -> Any:
     case = next(c for c in ELEMENTWISE if c.id == case_id)
-    return sample32(case, 2_000_000)
+    return sample32(case, 500_000)
 
 
 @elementwise
@@ -84,7 +84,8 @@ def test_float32_is_within_its_bound(case: Case, which: str) -> None:
 @elementwise
 @each
 def test_float64_is_within_its_bound(case: Case, which: str) -> None:
-    points = sample64(case, 9000)
+    known_to_miss = any((case.id, which, route) in SPOILED for route in ROUTES)
+    points = sample64(case, 9000 if known_to_miss else 3000)  # more, to find by how much
     high, low = exact(case, which, points)
     near = root_distance(case, which, points) < root_size(case)
     for route, evaluate in ROUTES.items():

@@ -22,13 +22,13 @@ def hosts():
     return importlib.import_module("support.in_lightning")
 
 
-def test_a_run_with_three_loggers(hosts, tmp_path):
-    for name in ("tensorboard", "mlflow", "sqlalchemy", "wandb"):
+def test_a_run_with_three_loggers(hosts, tmp_path, mlflow_uri):
+    for name in ("tensorboard", "wandb"):
         pytest.importorskip(name, reason=f"{name} is not installed")
     model, plain = hosts.Digits(), hosts.Digits()
     own = OwnCount(model.net)
     board = hosts.lightning.loggers.TensorBoardLogger(tmp_path, name="", version="")
-    flow = hosts.lightning.loggers.MLFlowLogger(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
+    flow = hosts.lightning.loggers.MLFlowLogger(tracking_uri=mlflow_uri)
     bias = hosts.lightning.loggers.WandbLogger(save_dir=tmp_path, offline=True)
     loggers = [board, flow, bias]
     hosts.trainer(hosts.WatchCallback(), logger=loggers, log_every_n_steps=3).fit(

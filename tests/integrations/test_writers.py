@@ -1,5 +1,7 @@
 """Writers, each read back by the package that it writes to."""
 
+import importlib
+
 import pytest
 from torch import nn
 
@@ -38,12 +40,11 @@ def test_tensorboard(tmp_path):
 
 
 @pytest.fixture
-def mlflow(tmp_path, monkeypatch):
-    pytest.importorskip("sqlalchemy", reason="sqlalchemy is not installed")
-    mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed")
+def mlflow(mlflow_uri, tmp_path, monkeypatch):
+    mlflow = importlib.import_module("mlflow")
     monkeypatch.chdir(tmp_path)
     before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    mlflow.set_tracking_uri(mlflow_uri)
     yield mlflow
     mlflow.set_tracking_uri(before)
 

@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from relucid.errors import DataError, LossError, ModelError
+from relucid.errors import DataError, LossError, ModelError, NoActivationError
 from relucid.probes import count_batches, observe
+from relucid.probes.batches import few, read_batches, samples_in
 from support.calling import Checkpointed, ConvNet, Failing, Mlp
 
 X, Y = torch.randn(20, 6), torch.randint(0, 3, (20,))
@@ -264,7 +265,7 @@ def test_losses_that_cannot_be_used(loss, message):
 
 
 def test_models_that_cannot_be_examined():
-    with pytest.raises(ModelError, match="calls no activation"):
+    with pytest.raises(NoActivationError, match="not one of its linear layers"):
         observe(nn.Linear(6, 3), X)
     with pytest.raises(ModelError, match="not the class"):
         observe(Mlp, X)
@@ -291,3 +292,15 @@ def test_batches_are_counted_where_the_data_can_tell():
     cases = [one, (one, torch.zeros(50)), {"input": one}, [one, one, one], loader, iter([one] * 2)]
     assert [count_batches(data) for data in cases] == [1, 1, 1, 3, 3, 2]
     assert count_batches(one for _ in range(3)) is None
+
+
+def test_samples_are_the_rows_of_the_first_input_that_has_any():
+    """What has as many rows is cut with it; numbers, and what all samples share, are whole."""
+    scale, mask = torch.tensor(2.0), torch.ones(7, 7)
+    (batch,) = read_batches(({"scale": scale, "x": X, "ids": (Y,), "mask": mask}, Y))
+    assert samples_in(batch) == 20
+    cut = few(batch).kwargs
+    assert torch.equal(cut["x"], X[:2]) and torch.equal(cut["ids"][0], Y[:2])
+    assert cut["scale"] is scale and cut["mask"] is mask
+    (empty,), (single,) = read_batches(X[:0]), read_batches((scale, None))
+    assert (samples_in(empty), samples_in(single)) == (0, 1)

@@ -11,6 +11,7 @@ from torch import nn
 
 from relucid.probes import watch
 
+CASES = ("even", "uneven", "other")
 SCRIPT = """
 import json, sys
 import torch
@@ -19,46 +20,49 @@ from torch import nn
 from relucid.errors import ModelError
 from relucid.probes import watch
 
-rank, meeting, case = int(sys.argv[1]), sys.argv[2], sys.argv[3]
-dist.init_process_group("gloo", f"file://{meeting}", rank=rank, world_size=2)
-torch.manual_seed(0)
-model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3), nn.Softmax(-1))
-if case == "other" and rank == 1:
-    model = nn.Sequential(nn.Linear(6, 8), nn.GELU(), nn.Linear(8, 3), nn.Softmax(-1))
-with torch.no_grad():
-    model[0].bias[:6] -= 1.6  # units that fire seldom
-data = torch.randn(10, 16, 6)
-mine = data[:4] if rank == 0 else data[4 : 10 if case == "uneven" else 8]
-with watch(model, window=2) as probe:
-    for batch in mine:
-        model(batch).square().sum().backward()
-before = probe.records().sites[0].fired.tolist()
-try:
-    found = probe.merge_ranks()
-except ModelError as error:
-    print(json.dumps({"error": str(error)}))
-    sys.exit()
-again = probe.merge_ranks()
-site, history = found.sites[0], found.sites[0].history
-assert probe.records().sites[0].fired.tolist() == before
-assert again.sites[0].fired.tolist() == site.fired.tolist()
-print(json.dumps({
-    "batches": found.batches, "samples": found.samples, "fired": site.fired.tolist(),
-    "elements": site.elements, "mean": site.mean.tolist(), "layer": site.layer.name,
-    "gradient": site.gradient.rms, "backward": site.gradient.batches,
-    "vector": found.sites[1].gradient.rms, "passes": history.passes.tolist(),
-    "rate": history.fire_rate.tolist(), "step": history.step.tolist(),
-    "scale": history.scale.tolist(), "quiet": history.quiet.tolist(),
-}))
+def merged(rank, case):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3), nn.Softmax(-1))
+    if case == "other" and rank == 1:
+        model = nn.Sequential(nn.Linear(6, 8), nn.GELU(), nn.Linear(8, 3), nn.Softmax(-1))
+    with torch.no_grad():
+        model[0].bias[:6] -= 1.6  # units that fire seldom
+    data = torch.randn(10, 16, 6)
+    mine = data[:4] if rank == 0 else data[4 : 10 if case == "uneven" else 8]
+    with watch(model, window=2) as probe:
+        for batch in mine:
+            model(batch).square().sum().backward()
+    before = probe.records().sites[0].fired.tolist()
+    try:
+        found = probe.merge_ranks()
+    except ModelError as error:
+        return {"error": str(error)}
+    again = probe.merge_ranks()
+    site, history = found.sites[0], found.sites[0].history
+    assert probe.records().sites[0].fired.tolist() == before
+    assert again.sites[0].fired.tolist() == site.fired.tolist()
+    return {
+        "batches": found.batches, "samples": found.samples, "fired": site.fired.tolist(),
+        "elements": site.elements, "mean": site.mean.tolist(), "layer": site.layer.name,
+        "gradient": site.gradient.rms, "backward": site.gradient.batches,
+        "vector": found.sites[1].gradient.rms, "passes": history.passes.tolist(),
+        "rate": history.fire_rate.tolist(), "step": history.step.tolist(),
+        "scale": history.scale.tolist(), "quiet": history.quiet.tolist(),
+    }
+
+rank, meeting, *cases = sys.argv[1:]
+dist.init_process_group("gloo", f"file://{meeting}", rank=int(rank), world_size=2)
+print(json.dumps({case: merged(int(rank), case) for case in cases}))
 """
 
 
-def two_processes(folder, case):
-    """What each of two ranks prints; they must end within a minute."""
-    command = [sys.executable, "-c", SCRIPT]
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory):
+    """What each of two processes finds in each case: to start them takes longer than the cases."""
+    meeting = tmp_path_factory.mktemp("ranks") / "meeting"
     ranks = [
         subprocess.Popen(
-            [*command, str(rank), str(folder / "meeting"), case],
+            [sys.executable, "-c", SCRIPT, str(rank), str(meeting), *CASES],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -66,17 +70,18 @@ def two_processes(folder, case):
         for rank in (0, 1)
     ]
     try:
-        done = [rank.communicate(timeout=60) for rank in ranks]
+        done = [rank.communicate(timeout=300) for rank in ranks]
     finally:
         for rank in ranks:
             rank.kill()
     assert all(rank.returncode == 0 for rank in ranks), done
-    return [json.loads(out) for out, _ in done]
+    first, second = (json.loads(out) for out, _ in done)
+    return {case: (first[case], second[case]) for case in CASES}
 
 
 @pytest.mark.parametrize("case", ["even", "uneven"])
-def test_sums_over_ranks(tmp_path, case):
-    first, second = two_processes(tmp_path, case)
+def test_sums_over_ranks(ranks, case):
+    first, second = ranks[case]
     assert first == second
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3), nn.Softmax(-1))
@@ -109,8 +114,8 @@ def test_sums_over_ranks(tmp_path, case):
     assert any(first["quiet"]), "else the case shows nothing"
 
 
-def test_other_sites_on_a_rank_are_an_error_on_both(tmp_path):
-    first, second = two_processes(tmp_path, "other")
+def test_other_sites_on_a_rank_are_an_error_on_both(ranks):
+    first, second = ranks["other"]
     assert first == second
     assert "rank 1 lacks '1': relu() of 8 units" in first["error"]
     assert "rank 1 alone has '1': gelu() of 8 units" in first["error"]

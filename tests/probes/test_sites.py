@@ -9,6 +9,7 @@ from torch import nn
 
 import relucid
 from relucid.probes import watch
+from relucid.records import Reader
 from support.aten_oracle import AtenOracle
 from support.calling import Checkpointed, ConvNet, Functional, Mlp, Residual
 
@@ -301,3 +302,29 @@ def test_declared_modules_and_functions_are_sites():
     assert not record.unobserved
     relucid.get("gelu")(torch.randn(3))
     assert [s.samples for s in probe.records().sites] == [5] * 5
+
+
+class Blocks(nn.Module):
+    """A plain block, one that squares, and a gated one, on the same input."""
+
+    def __init__(self):
+        super().__init__()
+        self.up, self.gate, self.down = nn.Linear(4, 6), nn.Linear(4, 6), nn.Linear(6, 3)
+        self.drop = nn.Dropout(0.1)
+
+    def forward(self, x):
+        plain = self.down(self.drop(F.relu(self.up(x))))
+        squared = self.down(F.relu6(self.up(x)).square())
+        gated = self.down(self.drop(F.relu(self.gate(x)) * self.up(x)))
+        return plain + squared + gated, F.relu(plain) + 1.0
+
+
+def test_the_linear_layer_that_reads_a_site():
+    record = sites_of(Blocks().eval(), torch.randn(2, 4))
+    assert [(s.site.name, s.reader and (s.reader.name, s.reader.factor)) for s in record.sites] == [
+        ("relu", ("down", None)),
+        ("relu6", ("down", None)),
+        ("relu#2", ("down", "up")),
+        ("relu#3", None),
+    ]
+    assert record.sites[0].reader == Reader("down", "Linear", 3)

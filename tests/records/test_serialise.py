@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,10 @@ from relucid.records import (
 )
 from support import checkups as make
 from support.equality import same
+from support.receipts import receipt
 
 ALL = [make.healthy(), make.sick(), make.convolutional(), make.with_births(), make.hostile()]
+ALL.append(replace(make.healthy(), title="shrunk", receipt=receipt()))
 
 
 @pytest.mark.parametrize("checkup", ALL, ids=lambda checkup: checkup.title[:20])

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from relucid.report import history, html, save_html
+from relucid.report import history, html, render_html
+from relucid.report.files import write_atomically
 from support import checkups as make
 from support.browsing import CHROMIUM, OUTSIDE, Opened
 from support.histories import with_histories
+from support.receipts import receipt
 from support.trials import trials
 
 pytestmark = pytest.mark.skipif(
@@ -20,12 +22,16 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+def saved(folder: Path, *checkups: Any) -> Path:
+    return write_atomically(folder / "report.html", render_html(checkups))
+
+
 @pytest.fixture
 def opened(browser: Any, tmp_path: Path) -> Iterator[Any]:
     pages: list[Opened] = []
 
     def open_(*checkups: Any) -> Opened:
-        path = save_html(checkups, tmp_path / "report.html")
+        path = saved(tmp_path, *checkups)
         pages.append(Opened(browser, path))
         return pages[-1]
 
@@ -98,8 +104,8 @@ def test_a_trial_is_drawn(opened: Any) -> None:
 @pytest.mark.parametrize("width", [375, 1200])
 def test_nothing_is_cut_off(browser: Any, tmp_path: Path, width: int, scheme: str) -> None:
     """At a telephone's width nothing makes the page scroll sideways; texts stay in their charts."""
-    checkup = with_histories(replace(make.sick(), trials=trials()))
-    path = save_html([checkup], tmp_path / "report.html")
+    checkup = with_histories(replace(make.sick(), trials=trials(), receipt=receipt()))
+    path = saved(tmp_path, checkup)
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page = context.new_page()
     page.goto(path.as_uri())
@@ -190,7 +196,7 @@ def test_a_link_opens_the_details(opened: Any) -> None:
 
 
 def test_it_says_the_same_without_script(browser: Any, tmp_path: Path) -> None:
-    path = save_html([make.sick()], tmp_path / "report.html")
+    path = saved(tmp_path, make.sick())
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(path.as_uri())
@@ -205,7 +211,7 @@ def test_a_thousand_sites_and_a_million_units(
     """Under 10 MB; all sites are listed with their lines, and the larger pictures of some drawn."""
     monkeypatch.setattr(html, "DRAWN", 3)
     checkup = with_histories(make.deep(depth=1000, units=1000), points=256)
-    path = save_html([checkup], tmp_path / "report.html")
+    path = saved(tmp_path, checkup)
     assert path.stat().st_size < (10 - 200 * 0.006) * 1e6  # with room for the 200 usual ones
     page = Opened(browser, path)
     assert page.page.locator("table.sites tbody tr").count() == 1000

@@ -13,10 +13,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from relucid.compare.result import Compared
 from relucid.errors import OutputError
 from relucid.records import comparison_from_json, comparison_to_json
 from relucid.records.comparison import Comparison, Ending
-from relucid.report import render_comparison_html, save_comparison_html, save_comparison_json
+from relucid.report import render_comparison_html
 from relucid.report.charts.candidates import candidate_colours, label
 from relucid.report.charts.learning import apart
 from relucid.report.charts.ranking import ranking_chart
@@ -156,7 +157,7 @@ def test_both_themes() -> None:
 
 
 def test_thirty_candidates_stay_under_three_megabytes(tmp_path: Path) -> None:
-    path = save_comparison_html(make.thirty(), tmp_path / "compare.html")
+    path = Compared(make.thirty()).save(tmp_path / "compare.html")
     assert path.stat().st_size < 3_000_000
 
 
@@ -286,11 +287,10 @@ def test_odd_numbers_still_make_a_page(odd: float) -> None:
 
 def test_a_page_and_json_are_saved(tmp_path: Path) -> None:
     """By a path or its text; JSON reads back; a path that cannot be written is named."""
-    found = make.one_seed()
-    page = save_comparison_html(found, str(tmp_path / "compare.html"))
-    assert page.read_text("utf-8") == render_comparison_html(found)
-    text = save_comparison_json(found, tmp_path / "compare.json").read_text("utf-8")
+    found = Compared(make.one_seed())
+    page = found.save(str(tmp_path / "compare.html"))
+    assert page.read_text("utf-8") == render_comparison_html(found.record)
+    text = found.save(tmp_path / "compare.json").read_text("utf-8")
     assert comparison_to_json(comparison_from_json(text)) == text
-    for save in (save_comparison_html, save_comparison_json):
-        with pytest.raises(OutputError, match="name a file in a folder that exists"):
-            save(found, tmp_path / "missing" / "compare.html")
+    with pytest.raises(OutputError, match="name a file in a folder that exists"):
+        found.save(tmp_path / "missing" / "compare.html")

@@ -10,34 +10,49 @@ import pytest
 
 from relucid.errors import OutputError
 from relucid.records import from_json, to_json
-from relucid.report import check_writable, files, save_html, save_json
+from relucid.report import check_writable, files, save_by_suffix
 from support import checkups as make
 
-SAVERS = [save_html, save_json]
+
+def save(path: str | Path) -> Path:
+    return save_by_suffix(path, html=lambda: "a page", json=lambda: "records")
 
 
-@pytest.mark.parametrize("save", SAVERS)
-def test_the_path_comes_back_and_nothing_else_is_left(save: object, tmp_path: Path) -> None:
-    """One file, by a text or a Path, over an older file too."""
-    for path in (str(tmp_path / "out"), tmp_path / "out"):
-        assert save(make.healthy(), path) == tmp_path / "out"  # a saver
-        assert [item.name for item in tmp_path.iterdir()] == ["out"]
+@pytest.mark.parametrize(
+    ("name", "text"), [("out.html", "a page"), ("out.HTM", "a page"), ("out.json", "records")]
+)
+def test_the_path_comes_back_and_nothing_else_is_left(name: str, text: str, tmp_path: Path) -> None:
+    """One file of what the suffix asks for, by a text or a Path, over an older file too."""
+    for path in (str(tmp_path / name), tmp_path / name):
+        assert save(path) == tmp_path / name
+        assert [item.name for item in tmp_path.iterdir()] == [name]
+        assert (tmp_path / name).read_text() == text
+
+
+def test_another_suffix_is_refused_before_the_work(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"out\.pt2.*end the name in \.html.*; x writes models"):
+        save_by_suffix(
+            tmp_path / "out.pt2",
+            html=lambda: pytest.fail("made a page"),
+            json=lambda: pytest.fail("made records"),
+            otherwise="; x writes models",
+        )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_json_is_read_back(tmp_path: Path) -> None:
     """What is saved is `to_json`, lone surrogates included."""
     several = [make.sick(), make.site_only("a\udc80b")]
-    text = save_json(several, tmp_path / "c.json").read_text("utf-8")
+    text = files.write_atomically(tmp_path / "c.json", to_json(several)).read_text("utf-8")
     assert to_json(from_json(text)) == to_json(several)
 
 
-@pytest.mark.parametrize("save", SAVERS)
 @pytest.mark.parametrize("where", ["missing/out", "file/out", "", "x" * 300])
-def test_a_path_that_cannot_be_written(save: object, where: str, tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_written(where: str, tmp_path: Path) -> None:
     """The error names the path, the reason and the cure; nothing is left behind."""
     (tmp_path / "file").write_text("kept")
     with pytest.raises(OutputError, match="name a file in a folder that exists") as raised:
-        save(make.healthy(), tmp_path / where)  # a saver
+        files.write_atomically(tmp_path / where, "text")
     assert str(tmp_path / where) in str(raised.value)
     assert [item.name for item in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_text() == "kept"

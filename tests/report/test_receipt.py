@@ -10,17 +10,20 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from torch import nn
 
 from relucid.errors import OutputError
 from relucid.records import receipt_from_json, receipt_to_json
 from relucid.records.receipt import Guarantee, Receipt
 from relucid.report import (
     receipt_text,
+    render_html,
     render_receipt_html,
-    save_receipt_html,
-    save_receipt_json,
+    render_text,
 )
 from relucid.report.receipt_words import duration, promise
+from relucid.shrink.result import Shrunk
+from support import checkups
 from support import receipts as make
 from support.browsing import CHROMIUM, Opened
 from support.pages import Page, assert_nothing_is_fetched
@@ -96,10 +99,31 @@ def test_a_hostile_name_is_text_everywhere() -> None:
     assert page.said("html").count("</script><img src=x onerror=alert(1)>{{ 7*7 }}") > 9
 
 
+def test_it_is_a_section_of_a_checkups_report() -> None:
+    """With all that its own page says, no anchor twice on the page, and nothing obeyed."""
+    both = [replace(checkups.sick(), receipt=make.receipt()),
+            replace(checkups.healthy(), receipt=make.hostile())]  # fmt: skip
+    html = render_html(both)
+    page, alone = Page(html), Page(render_receipt_html(make.receipt()))
+    assert page.open == []
+    assert_nothing_is_fetched(page, html)
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    own = alone.said("article").partition("change")[2]
+    assert own and own in page.said("main")
+    assert "138 of 234 units removed" in page.said("main")
+    assert "receipt" not in render_html(checkups.sick())
+    stream = io.StringIO()
+    Console(file=stream, width=80).print(render_text(both))
+    said = stream.getvalue()
+    assert "138 of 234 units removed" in " ".join(said.split())
+    assert max(map(len, said.splitlines())) <= 80 and "\x1b" not in said
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 def test_in_a_browser(browser: Any, tmp_path: Path) -> None:
     """Nothing asked of a network, nothing said, nothing wider than a telephone; sorted by units."""
-    path = save_receipt_html(make.hostile(), tmp_path / "shrink.html")
+    path = Shrunk(nn.Identity(), make.hostile()).save(tmp_path / "shrink.html")
     opened = Opened(browser, path)
     page = opened.page
     assert [url for url in opened.requests if not url.startswith(("file:", "data:"))] == []
@@ -138,8 +162,10 @@ def test_every_guarantee_has_its_promise() -> None:
 
 
 def test_both_forms_are_saved(tmp_path: Path) -> None:
-    found = make.receipt()
-    stored = save_receipt_json(found, tmp_path / "shrink.json").read_text("utf-8")
+    shrunk = Shrunk(nn.Identity(), make.receipt())
+    stored = shrunk.save(tmp_path / "shrink.json").read_text("utf-8")
     assert receipt_to_json(receipt_from_json(stored)) == stored
-    with pytest.raises(OutputError, match="name a file in a folder that exists"):
-        save_receipt_html(found, tmp_path / "missing" / "shrink.html")
+    page = shrunk.save(tmp_path / "shrink.html").read_text("utf-8")
+    assert page == render_receipt_html(shrunk.receipt)
+    with pytest.raises(OutputError, match=r"relucid\.export writes the model"):
+        shrunk.save(tmp_path / "small.pt2")

@@ -157,6 +157,27 @@ def test_depthwise_channels_and_whole_groups_go():
     same(model, shrunk, images(2, 4, 4))
 
 
+@pytest.mark.parametrize("observed", [False, True])
+def test_dead_channels_of_a_group_that_partly_lives_are_told(observed):
+    """Before the convolution in groups and behind it, by layer; of a group that goes, nothing."""
+    model = nn.Sequential(
+        nn.Conv2d(2, 9, 1), nn.ReLU(), nn.Conv2d(9, 9, 3, padding=1, groups=3), nn.ReLU(),
+        nn.Conv2d(9, 2, 1), nn.Flatten(),
+    ).double()  # fmt: skip
+    with torch.no_grad():
+        model[0].bias.fill_(9.0)
+        model[2].bias.fill_(9.0)  # so that no other is dead
+    dead(model[0], 1)
+    dead(model[2], 1, 2, 6, 7, 8)
+    x = images(2, 4, 4)(2)
+    shrunk = relucid.shrink(model, x, None if observed else BOX, x if observed else None)
+    assert [(r.path, r.units) for r in shrunk.receipt.refused] == [("0", 1), ("2", 2)]
+    for refusal in shrunk.receipt.refused:
+        assert "whole or not at all, and not all of them is constant, conv2d in '2'" in refusal.why
+    by = Guarantee.OBSERVED if observed else Guarantee.DOMAIN
+    assert gone(shrunk, "0") == gone(shrunk, "2") == {by: (6, 7, 8)}
+
+
 class Joined(nn.Module):
     """Two branches put side by side, half of one of which gates the other half."""
 
@@ -442,3 +463,21 @@ def test_weights_that_are_computed_from_others_are_cut_at_their_origin():
     assert gone(shrunk, "0") == {Guarantee.DOMAIN: never(model[0])}
     assert shrunk.model[0].weight.shape == (8 - len(never(model[0])), 4)
     same(model, shrunk, rows(4))
+
+
+def test_it_is_told_how_far_each_stage_is():
+    """In the order of the work, forward only, and to the end of what has one."""
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    dead(model[0], 1)
+    pairs = [(torch.rand(10, 4), torch.randint(3, (10,))) for _ in range(3)]
+    told = {}
+    relucid.shrink(
+        model, torch.rand(5, 4), BOX, pairs, loss=F.cross_entropy, tune=2,
+        progress=lambda stage, done, of: told.setdefault(stage, []).append((done, of)),
+    )  # fmt: skip
+    first, *between, last = told
+    assert first == "Capturing the graph" and last == "Measuring"
+    assert told["Running the data"][-1] == (3, 3) and told["Training further"][-1] == (2, 2)
+    for stage in [first, *between]:
+        done = [one for one, _ in told[stage]]
+        assert done == sorted(done) and told[stage][-1] == (done[-1],) * 2

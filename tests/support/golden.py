@@ -11,6 +11,7 @@ from relucid.records import (
     GradientRecord,
     Layer,
     Observation,
+    Reader,
     Site,
     SiteHistory,
     SiteRecord,
@@ -59,6 +60,7 @@ def site_record(
     kinks: float = 0.0,
     dtype: str = "float32",
     follows: str | None = None,
+    reader: dict[str, Any] | None = None,
     learned: tuple[str, ...] = (),
     died: int | None = None,
     passes: int = 90,
@@ -98,6 +100,7 @@ def site_record(
         gradient=None if gradient is None
         else GradientRecord(10, arrived, gradient, gradient_nonfinite),
         follows=follows,
+        reader=None if reader is None else Reader(**{"kind": "Linear", **reader}),
         history=None if died is None else _history(units, samples, died, passes),
         more={} if unchanged is None else {"unchanged": np.full(units, unchanged * elements)},
     )  # fmt: skip

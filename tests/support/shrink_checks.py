@@ -118,13 +118,22 @@ def _is_slice(small: Tensor, large: Tensor, tolerance: float) -> bool:
             rows, candidates = small.movedim(dim, 0), large.movedim(dim, 0)
             if rows.shape[1:] != candidates.shape[1:]:
                 return False
-            place = 0
-            for row in rows:
-                while place < len(candidates) and (candidates[place] - row).abs().max() > tolerance:
-                    place += 1
-                place += 1
-            return place <= len(candidates)
+            return _in_order(*(x.reshape(len(x), -1) for x in (rows, candidates)), tolerance)
     return bool(((small - large).abs() <= tolerance).all())
+
+
+def _in_order(rows: Tensor, candidates: Tensor, tolerance: float, at_once: int = 64) -> bool:
+    """Whether all rows are among the candidates, in the same order."""
+    done = place = 0
+    while done < len(rows):
+        some = rows[done : done + at_once]
+        others = candidates[place : place + len(some)]
+        if len(others) < len(some):
+            return False
+        like = ((some - others).abs() <= tolerance).all(1)
+        alike = int(like.long().cumprod(0).sum())  # before the first candidate that is none of them
+        done, place = done + alike, place + alike + (alike < len(some))
+    return True
 
 
 def check_later_life(case: Case, after: nn.Module) -> None:

@@ -115,6 +115,16 @@ SINGLE = {"nn.functional.hardsigmoid": "PyTorch's backward holds 1/6 in float32"
 """Gradients that PyTorch computes to float32's accuracy even in float64."""
 
 
+@pytest.fixture(autouse=True)
+def no_search_for_a_unittest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At every sample PyTorch looks in the whole stack for a unittest, of which there is none.
+
+    That takes 20 ms in a process that has loaded as many modules as these tests do together.
+    """
+    _infos()
+    monkeypatch.setattr("torch.testing._internal.common_utils.extract_test_fn", lambda: None)
+
+
 @lru_cache(maxsize=1)
 def _infos() -> dict[str, Any]:
     with warnings.catch_warnings():

@@ -13,8 +13,8 @@ from relucid.cli.told import Data, check_page, domain_of, tell
 
 if TYPE_CHECKING:
     from relucid.checkup import Health
-    from relucid.cli.progress import Tell
     from relucid.compare import Trial
+    from relucid.report.progress import Tell
 
 DIGITS_STEPS = 600
 
@@ -140,9 +140,9 @@ def _examine(
     domain: tuple[float, float] | None,
 ) -> Health:
     from relucid.checkup import checkup as examine
-    from relucid.cli.progress import bars
     from relucid.cli.subject import load_subject
     from relucid.probes import count_batches
+    from relucid.report.progress import bars
 
     subject = load_subject(name, data)
     known = [number for number in (steps, count_batches(subject.data)) if number is not None]
@@ -171,9 +171,10 @@ def _examine_digits(
     from torch.nn.functional import cross_entropy
 
     from relucid.checkup import checkup as examine
-    from relucid.cli.progress import bars, tracking
+    from relucid.cli.progress import tracking
     from relucid.demo import HEALTHY, SICK, accuracy, load_digits, train
     from relucid.errors import SubjectError
+    from relucid.report.progress import bars
 
     if data is not None:
         raise SubjectError("--data needs a subject: relucid checkup module:function --data FILE")

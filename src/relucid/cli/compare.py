@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relucid.cli.told import check_page
+from relucid.cli.told import Data, check_page
 
 if TYPE_CHECKING:
     from relucid.compare.result import Compared
@@ -56,13 +56,7 @@ def compare(
             "digits-cnn, or the path of IDX files, a CSV table or texts. Without it: digits.",
         ),
     ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            help="Data instead of the subject's own: a .npz, .npy, .safetensors or .pt file with "
-            "'inputs' and 'targets', or MODULE:FUNCTION."
-        ),
-    ] = None,
+    data: Data = None,
     among: Annotated[
         str,
         typer.Option(
@@ -163,9 +157,9 @@ def compare(
     ran, 1 when a run could not be kept, 130 when it was interrupted, 2 on wrong use.
     """
     check_page(html)
-    from relucid.cli.progress import bars
     from relucid.compare import compare as comparison
     from relucid.compare.tasks.reading.streams import telling
+    from relucid.report.progress import bars
 
     options = {
         "model": model,

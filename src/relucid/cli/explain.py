@@ -30,8 +30,9 @@ def explain(
 ) -> None:
     """Explain an activation: formula, derivative and its derivation, kinks, facts, a plot."""
     from relucid.cards import card
+    from relucid.functions import read_parameters
 
-    found = card(name, **dict(map(_assignment, parameter or ())))
+    found = card(name, **read_parameters(parameter or ()))
     if html is not None:
         from relucid.report.card_html import save_card_html
 
@@ -44,16 +45,3 @@ def explain(
         from relucid.report.card_text import show_card
 
         show_card(found)
-
-
-def _assignment(text: str) -> tuple[str, float]:
-    """Read ``alpha=0.5``."""
-    from relucid.errors import ParameterError
-
-    name, _, value = text.partition("=")
-    try:
-        return name.strip(), float(value)
-    except ValueError as error:
-        raise ParameterError(
-            f"--parameter takes NAME=VALUE with a number, for example alpha=0.5, and not {text!r}"
-        ) from error

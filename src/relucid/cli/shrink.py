@@ -96,8 +96,7 @@ def shrink(
     box = domain_of(domain)
     found = _digits(data) if subject is None else _own(subject, data)
     pruning = {"rarely": rarely, "keep": keep, "tune": tune}
-    with _working("Shrinking"):
-        shrunk = _shrunk(found, box, observed, pruning)
+    shrunk = _shrunk(found, box, observed, pruning)
     _tell(shrunk, html, json)
     for file in files:
         with _working(f"Exporting {file.name}"):

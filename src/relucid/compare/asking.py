@@ -17,15 +17,13 @@ from relucid.compare.candidates import (
 )
 from relucid.compare.experiment import Choice, Experiment
 from relucid.compare.learner import Loss, MakeOptimizer
-from relucid.compare.samples import Samples, split
+from relucid.compare.samples import SMALLEST, Samples, split
 from relucid.compare.subject import Subject
 from relucid.compare.tasks import task
 from relucid.compare.training import check
 from relucid.errors import DataError, LossError, ModelError, ParameterError
 from relucid.records.comparison import Metric
 
-SMALLEST = 50
-"""Samples below which nothing is compared: fewer than 10 would be held out."""
 EPOCHS = 10
 
 

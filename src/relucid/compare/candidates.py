@@ -11,11 +11,11 @@ import torch
 from relucid.compare.experiment import Choice
 from relucid.compare.samples import Samples
 from relucid.compare.subject import NAMED, Subject
-from relucid.errors import ModelError, ParameterError
-from relucid.functions import Elementwise, get
+from relucid.errors import ModelError, NoActivationError, ParameterError
+from relucid.functions import Elementwise, get, read
 from relucid.probes import observe
 from relucid.probes.batches import Batch
-from relucid.records import Observation
+from relucid.records import SiteRecord
 
 
 def choice_of(what: Any) -> Choice:
@@ -24,7 +24,7 @@ def choice_of(what: Any) -> Choice:
     Raises :class:`~relucid.errors.UnknownActivationError`, or
     :class:`~relucid.errors.ParameterError` for a function that is no elementwise one.
     """
-    found = _parsed(what) if isinstance(what, str) else get(what)
+    found = read(what) if isinstance(what, str) else get(what)
     if not isinstance(found, Elementwise):
         raise ParameterError(
             f"{found.name} is a {found.kind} function and cannot stand where one number becomes "
@@ -46,12 +46,18 @@ def check_different(choices: Iterable[Choice]) -> None:
         raise ParameterError(f"{twice[0]} is among the candidates twice; name each once")
 
 
-def seen_in(subject: Subject, samples: Samples, choice: Choice | None = None) -> Observation:
-    """Build the model and look at its activations on a few samples."""
+def sites_in(
+    subject: Subject, samples: Samples, choice: Choice | None = None
+) -> tuple[SiteRecord, ...]:
+    """Build the model and return its activations on a few samples."""
     torch.manual_seed(0)
     model = subject.model(None if choice is None else choice.activation)
     example: Batch = samples.example()
-    return observe(model, [(example.args or dict(example.kwargs), example.target)])
+    given = example.args or dict(example.kwargs), example.target
+    try:
+        return observe(model, [given]).sites
+    except NoActivationError:
+        return ()
 
 
 def activation_of(subject: Subject, samples: Samples, wanted: str | None = None) -> str:
@@ -60,7 +66,7 @@ def activation_of(subject: Subject, samples: Samples, wanted: str | None = None)
     Raises :class:`~relucid.errors.ModelError` where the model has none that could be another, or
     not the wanted one.
     """
-    sites = [record.site for record in seen_in(subject, samples).sites if record.site.units]
+    sites = [record.site for record in sites_in(subject, samples) if record.site.units]
     names = Counter(site.activation for site in sites if site.activation)
     if not names:
         raise ModelError(
@@ -79,27 +85,10 @@ def check_taken(subject: Subject, samples: Samples, choices: Iterable[Choice]) -
     """Raise :class:`~relucid.errors.ModelError` where a builder ignores what it is given."""
     for choice in choices:
         assert choice.activation is not None
-        sites = seen_in(subject, samples, choice).sites
+        sites = sites_in(subject, samples, choice)
         if not any(record.site.activation == choice.activation.name for record in sites):
             raise ModelError(
                 f"{subject.name} was given activation={choice.name} and built a model that calls "
                 f"no {choice.activation.name}: no site changed; use the argument in its layers, "
                 "or leave it out of the signature, and relucid swaps"
             )
-
-
-def _parsed(text: str) -> Any:
-    """Read ``elu:alpha=0.5,...``."""
-    name, _, chosen = text.partition(":")
-    return get(name.strip(), **dict(map(_assignment, filter(None, chosen.split(",")))))
-
-
-def _assignment(text: str) -> tuple[str, float]:
-    name, _, value = text.partition("=")
-    try:
-        return name.strip(), float(value)
-    except ValueError as error:
-        raise ParameterError(
-            f"parameters follow the name as in elu:alpha=0.5, and {text!r} is not NAME=VALUE with "
-            "a number"
-        ) from error

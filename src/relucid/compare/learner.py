@@ -108,7 +108,7 @@ def copied(model: nn.Module, optimizer: Optimizer | MakeOptimizer | None) -> Lea
         _check_belongs(model, given)
     try:
         twin, its_optimizer = copy.deepcopy((model, given))
-    except Exception as error:
+    except Exception as error:  # a module's own __deepcopy__ may raise anything
         raise ModelError(
             f"the model cannot be copied for a trial ({type(error).__name__}: {error}); take away "
             "hooks, weak references and tensors with a gradient history that are kept as "

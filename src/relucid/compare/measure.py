@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from relucid.compare.learner import Loss
-from relucid.compare.samples import Samples, samples_in
+from relucid.compare.samples import Samples
 from relucid.compare.subject import Subject
 from relucid.errors import LossError
 from relucid.probes import observe
-from relucid.probes.batches import Batch
+from relucid.probes.batches import Batch, samples_in
 from relucid.probes.observe import checked_loss
 from relucid.records import Observation, Run
 

@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relucid.errors import MissingDependencyError, OutputError
+from relucid.errors import MissingDependencyError
 from relucid.records.comparison import Comparison, Standing
 
 if TYPE_CHECKING:
@@ -44,21 +44,11 @@ class Compared:
         Raises :class:`~relucid.errors.OutputError` where the path cannot be written or has another
         suffix. An existing file is replaced as a whole or not at all.
         """
-        from relucid.report import save_comparison_html, save_comparison_json
+        from relucid.report import render_comparison_html, save_by_suffix
 
-        target = Path(path)
-        writers = {
-            ".html": save_comparison_html,
-            ".htm": save_comparison_html,
-            ".json": save_comparison_json,
-        }
-        if target.suffix.lower() not in writers:
-            raise OutputError(
-                f"cannot tell what to write to {str(target)!r}: end the name in .html for a report "
-                "or .json for the records"
-            )
-        writers[target.suffix.lower()](self.record, target)
-        return target
+        return save_by_suffix(
+            path, html=lambda: render_comparison_html(self.record), json=self.to_json
+        )
 
     def frame(self, *, points: bool = False) -> Any:
         """Return a pandas DataFrame with one row a run, or one for each point of each curve.

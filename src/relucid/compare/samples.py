@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree
 
-from relucid.probes.batches import Batch, read_batches
+from relucid.probes.batches import Batch, read_batches, samples_in
 
 HELD_OUT = 0.2
 """Part of the samples that is kept apart."""
@@ -19,6 +19,8 @@ MEMORY = 2**30
 """Bytes of data that are held, at most: an experiment reads them again and again."""
 SINGLE = 64
 """Samples of a training step where the data come as one batch."""
+SMALLEST = 50
+"""Samples below which nothing is compared: fewer than 10 would be held out."""
 _FEW = 8
 
 
@@ -103,12 +105,6 @@ def _read(data: Any, batches: int | None) -> tuple[list[Batch], bool]:
             return given, True
         given.append(batch)
     return given, False
-
-
-def samples_in(batch: Batch) -> int:
-    """Return the samples in a batch: the length of its first input tensor."""
-    sizes = [x.shape[0] for x in batch.tensors() if x.ndim > 0]
-    return sizes[0] if sizes else 1
 
 
 def _chosen(batch: Batch, indices: Tensor) -> Batch:

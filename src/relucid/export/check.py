@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from relucid.errors import ExportError
-from relucid.probes.batches import Batch
+from relucid.probes.batches import Batch, samples_in
 from relucid.probes.undisturbed import undisturbed
-from relucid.shrink.measures import samples_in
 
 Run = Callable[[Batch], Sequence[Tensor]]
 """The tensors that a file computes from a batch."""

@@ -17,12 +17,12 @@ from relucid.errors import DataError, ExportError, MissingDependencyError, Param
 from relucid.export.check import Differences, check, compared, outputs_of
 from relucid.export.program import Program, captured, quietly, repeated
 from relucid.export.result import Exported
-from relucid.probes.batches import Batch, check_not_empty, read_batches
+from relucid.probes.batches import Batch, check_not_empty, read_batches, samples_in
 from relucid.probes.refusals import Refusal
+from relucid.probes.tensors import bytes_of
 from relucid.probes.undisturbed import undisturbed
 from relucid.report.files import check_writable, explained
 from relucid.report.words import listed
-from relucid.shrink.measures import samples_in
 
 BATCHES = 100
 """Batches of the data that ranges are taken from and that are compared, at most."""
@@ -177,7 +177,7 @@ def _handed_over(
         path=target,
         form=form,
         bytes=size,
-        weights=_bytes(model),
+        weights=bytes_of(model),
         samples=found.samples,
         largest=found.largest,
         rms=found.rms if found.samples else 0.0,
@@ -190,11 +190,6 @@ def _in_order(draft: Path) -> list[Path]:
     """The file's weights, where they are in a second one, go first."""
     beside = draft.with_name(f"{draft.name}.data")
     return [file for file in (beside, draft) if file.exists()]
-
-
-def _bytes(model: nn.Module) -> int:
-    tensors = {id(x): x for x in (*model.parameters(), *model.buffers())}.values()
-    return sum(x.numel() * x.element_size() for x in tensors)
 
 
 def _notes(program: Program | None) -> Iterable[str]:

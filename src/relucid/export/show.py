@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rich.console import Group
-from rich.table import Table
 
 from relucid.export.result import Exported
+from relucid.report.bare_tables import facts_table
 from relucid.report.pen import Pen
 from relucid.report.words import figure, one_line, plural, size
 
@@ -19,13 +19,9 @@ if TYPE_CHECKING:
 def rendered(exported: Exported) -> RenderableType:
     """Return a Rich renderable: the file, its size, and its difference from the model."""
     pen = Pen(narrow=False)
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, words in _facts(exported):
-        table.add_row(pen.write(name), pen.write(words))
     head = pen.write(one_line(str(exported.path)), "bold")
-    return Group(head, table, *(pen.write(note, "yellow") for note in exported.notes))
+    notes = (pen.write(note, "yellow") for note in exported.notes)
+    return Group(head, facts_table(pen, _facts(exported)), *notes)
 
 
 def _facts(exported: Exported) -> Iterator[tuple[str, str]]:

@@ -15,7 +15,15 @@ from relucid.functions.declare import activation
 from relucid.functions.elementwise import Elementwise, Kink
 from relucid.functions.facts import Gain
 from relucid.functions.parameters import Parameter, nonnegative, positive, real
-from relucid.functions.registry import catalogue, declared, get, is_name, register
+from relucid.functions.registry import (
+    catalogue,
+    declared,
+    get,
+    is_name,
+    read,
+    read_parameters,
+    register,
+)
 from relucid.functions.two_input import TwoInput
 from relucid.functions.vector import Vector
 
@@ -34,6 +42,8 @@ __all__ = [
     "is_name",
     "nonnegative",
     "positive",
+    "read",
+    "read_parameters",
     "real",
     "register",
     "speak_torch",

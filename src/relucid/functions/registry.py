@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from relucid.errors import DeclarationError, ParameterError, UnknownActivationError
@@ -62,6 +63,23 @@ def get(activation: Any, /, **parameters: Any) -> Activation:
     return _by_object(activation, parameters)
 
 
+def read(text: str) -> Activation:
+    """Return the activation that a text names, ``elu`` or ``elu:alpha=0.5,...``.
+
+    Raises as :func:`get` does, and :class:`~relucid.errors.ParameterError` for what is no number.
+    """
+    name, _, chosen = text.partition(":")
+    return get(name.strip(), **read_parameters(filter(None, chosen.split(","))))
+
+
+def read_parameters(texts: Iterable[str]) -> dict[str, float]:
+    """Read parameters, each as ``alpha=0.5``.
+
+    Raises :class:`~relucid.errors.ParameterError` for what is no number.
+    """
+    return dict(map(_parameter, texts))
+
+
 def is_name(name: str) -> bool:
     """Whether :func:`get` knows a name; cheaper than to ask it, where most are none."""
     return _normal(name) in _names
@@ -75,6 +93,16 @@ def catalogue() -> dict[str, Activation]:
 def declared() -> dict[str, Activation]:
     """All activations declared so far, the user's own too, by name."""
     return dict(DECLARED)
+
+
+def _parameter(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        return name.strip(), float(value)
+    except ValueError as error:
+        raise ParameterError(
+            f"a parameter is NAME=VALUE with a number, for example alpha=0.5, and not {text!r}"
+        ) from error
 
 
 def _by_name(name: str, parameters: dict[str, Any]) -> Activation:

@@ -13,6 +13,9 @@ from torch.utils.data import Dataset, IterableDataset
 
 from relucid.errors import DataError
 
+FEW = 2
+"""Samples of :func:`few`: one could look unbatched."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -76,6 +79,17 @@ def check_not_empty(batch: Batch, index: int) -> None:
     """Raise :class:`~relucid.errors.DataError` for a batch of no samples."""
     if any(x.ndim > 0 and x.shape[0] == 0 for x in batch.tensors()):
         raise DataError(f"batch {index} has no samples ({batch}); leave it out")
+
+
+def samples_in(batch: Batch) -> int:
+    """Return the length of the first axis of the first input that has one; else 1."""
+    return next((len(x) for x in batch.tensors() if x.ndim), 1)
+
+
+def few(batch: Batch) -> Batch:
+    """Return the first samples of a batch, as many as :data:`FEW`."""
+    size = samples_in(batch)
+    return batch.mapped(lambda x: x[:FEW] if x.ndim and len(x) == size else x)
 
 
 def _is_one_batch(data: Any) -> bool:

@@ -21,7 +21,7 @@ from relucid.probes.layers import Origin
 from relucid.probes.recognise import Call
 from relucid.probes.source import users_line
 from relucid.probes.tensors import uncountable
-from relucid.records import SiteHistory, SiteRecord, Unobserved
+from relucid.records import Reader, SiteHistory, SiteRecord, Unobserved
 
 CALLS = 256
 """Calls of one name in a pass that are told apart (a recurrent loop may make thousands)."""
@@ -86,6 +86,8 @@ class Book:
         """Whether tensors are followed in this pass, to know which layer they come from."""
         self.batch: int | None = None
         self.expects_gradients = False
+        self.readers: dict[str, Reader] = {}
+        """The layers that read the sites' outputs, by the sites' names."""
 
     def begin_pass(self, batch: int | None, expects_gradients: bool, step: int) -> None:
         """Start counting calls from one again, in the model's call number ``step``."""
@@ -214,7 +216,8 @@ class Book:
     def records(self) -> tuple[SiteRecord, ...]:
         """Read all counts."""
         with self._lock:
-            return tuple(site.record(order) for order, site in enumerate(self._sites.values()))
+            sites = enumerate(self._sites.values())
+            return tuple(site.record(order, self.readers.get(site.name)) for order, site in sites)
 
     def state(self, turn: int | None = None) -> tuple[dict[str, Any], Arrays]:
         """Read what :meth:`put` needs: a description in plain values, and all counts."""
@@ -245,6 +248,7 @@ class Book:
         """Return a book of the same sites with the counts of ``ranks``, as of :meth:`state`."""
         book = Book(self._gradients, self._values, self._window)
         book.put(self.state()[0], arrays)
+        book.readers = self.readers
         for key, site in book._sites.items():
             site.origin = self._sites[key].origin
             site.add_ranks(ranks)

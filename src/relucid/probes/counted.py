@@ -25,7 +25,7 @@ from relucid.probes.layers import Origin
 from relucid.probes.recognise import Call, frozen
 from relucid.probes.sums import Sum, unmasked
 from relucid.probes.tensors import plain
-from relucid.records import Site, SiteHistory, SiteRecord
+from relucid.records import Reader, Site, SiteHistory, SiteRecord
 
 _UNMASKED = Sum(unmasked)
 _FIELDS = frozenset(field.name for field in fields(SiteRecord))
@@ -171,7 +171,7 @@ class CountedSite:
         """Read what it did over time, if that is kept."""
         return None if self._history is None else self._history.record()
 
-    def record(self, order: int) -> SiteRecord:
+    def record(self, order: int, reader: Reader | None) -> SiteRecord:
         """Read all counts."""
         nonfinite_in, nonfinite_out = self._nonfinite()
         found: dict[str, Any] = {}
@@ -191,6 +191,7 @@ class CountedSite:
             history=self.history(),
             follows=None if self.origin is None else self.origin.follows,
             more=found,
+            reader=reader,
             **known,
         )
 

@@ -72,7 +72,7 @@ class Finder(TorchFunctionMode):
     ) -> None:
         super().__init__()
         self._paths, self._book = paths, book
-        self._origins = Origins(paths.model, paths.leaves)
+        self._origins = Origins(paths.model, paths.leaves, book.readers)
         self.walk = Walk(paths, self._entered, self._left)
         self.verdicts: dict[int, Activation | None] = dict(verdicts or {})
         self._paused = self._inside_declared = self._compiled = False

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, overload
 from torch import Tensor, nn
 
 from relucid.probes.tensors import uncountable
-from relucid.records import Layer
+from relucid.records import Layer, Reader
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,10 @@ class Origin(NamedTuple):
     channels_from_end: int | None = None
     follows: str | None = None
     """Name of the site whose output this is, perhaps pooled or reshaped."""
+    zeros_of: str | None = None
+    """Name of the site whose output was multiplied to make this; nothing else is known then."""
+    factor: str | None = None
+    """The layer by whose output it was multiplied."""
 
 
 Rule = Callable[["Origins", tuple[Any, ...], Mapping[str, Any], "Place"], Origin | None]
@@ -92,11 +96,14 @@ class _Followed(weakref.ref[Tensor]):
 class Origins:
     """Origins of the tensors that are alive during one pass.
 
-    ``leaves`` are modules whose calls are seen in the module around them.
+    ``leaves`` are modules whose calls are seen in the module around them. ``readers`` takes what
+    reads the sites' outputs.
     """
 
-    def __init__(self, model: nn.Module, leaves: Mapping[int, Place]) -> None:
-        self._model, self._leaves = model, leaves
+    def __init__(
+        self, model: nn.Module, leaves: Mapping[int, Place], readers: dict[str, Reader]
+    ) -> None:
+        self._model, self._leaves, self._readers = model, leaves, readers
         self._held: dict[int, _Followed] = {}
         self._parameters: dict[int, str] | None = None
         self._owners: dict[int, Place] = {}
@@ -105,8 +112,20 @@ class Origins:
 
     def of(self, tensor: Any) -> Origin | None:
         """Return where this tensor comes from, or None where it is not known."""
+        origin = self.held(tensor)
+        return None if origin is None or origin.zeros_of is not None else origin
+
+    def held(self, tensor: Any) -> Origin | None:
+        """Return what is known of a tensor, if only whose zeros it has."""
         held = self._held.get(id(tensor))
         return held.origin if held is not None and held() is tensor else None
+
+    def read(self, tensor: Any, layer: Weighted | None, outputs: int) -> None:
+        """Note that a layer reads a tensor, if that has a site's zeros."""
+        origin = self.held(tensor)
+        site = origin and (origin.follows or origin.zeros_of)
+        if origin and site and layer and site not in self._readers:
+            self._readers[site] = Reader(layer.name, layer.kind, outputs, origin.factor)
 
     def set(self, result: Any, origin: Origin | None) -> None:
         """Remember the origin of a tensor, or of each tensor of a tuple (chunk, split)."""
@@ -204,7 +223,9 @@ def _linear(
     if not isinstance(weight, Tensor):
         return None
     bias = _operand(args, kwargs, 2, "bias")
-    return origins.layer(place, weight.shape[-1], weight, bias, "linear", 1)
+    made = origins.layer(place, weight.shape[-1], weight, bias, "linear", 1)
+    origins.read(_operand(args, kwargs, 0, "input"), made.weighted, len(weight))
+    return made
 
 
 def _matmul(
@@ -282,7 +303,22 @@ def normalised(origins: Origins, operand: Any, path: str, channels_first: bool) 
 def _same(
     origins: Origins, args: tuple[Any, ...], kwargs: Mapping[str, Any], place: Place
 ) -> Origin | None:
-    return origins.of(_operand(args, kwargs, 0, "input"))
+    return origins.held(_operand(args, kwargs, 0, "input"))
+
+
+def _product_of_zeros(
+    origins: Origins, args: tuple[Any, ...], kwargs: Mapping[str, Any], place: Place
+) -> Origin | None:
+    """Of a product or a square, keep whose zeros it has."""
+    first, second = _operand(args, kwargs, 0, "input"), _operand(args, kwargs, 1, "other")
+    for operand, other in ((first, second), (second, first)):
+        known = origins.held(operand)
+        site = known and (known.follows or known.zeros_of)
+        if known and site:
+            by = origins.of(other)
+            layer = None if by is None else by.weighted
+            return Origin(zeros_of=site, factor=known.factor if layer is None else layer.name)
+    return None
 
 
 def _reshaped(
@@ -334,6 +370,7 @@ _KEPT = """dropout dropout_ dropout1d dropout2d dropout3d feature_dropout alpha_
 feature_alpha_dropout contiguous clone detach to float half bfloat16 double type_as
 max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d
 adaptive_avg_pool2d adaptive_avg_pool3d boolean_dispatch chunk split _max_pool2d"""
+_PRODUCTS = "mul multiply __mul__ __rmul__ square pow __pow__"
 _RESHAPED = "flatten view reshape unflatten"
 _MOVED = "transpose permute movedim t swapaxes squeeze unsqueeze"
 
@@ -353,6 +390,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(_KEPT.split(), _same),
     **dict.fromkeys(_RESHAPED.split(), _reshaped),
     **dict.fromkeys(_MOVED.split(), _moved),
+    **dict.fromkeys(_PRODUCTS.split(), _product_of_zeros),
     "__getitem__": _indexed,
     **dict.fromkeys(("add", "add_", "__add__", "__iadd__", "__radd__", "sub", "sub_"), _sum),
 }

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from relucid.errors import DataError, LossError, ModelError
+from relucid.errors import DataError, LossError, NoActivationError
 from relucid.probes.backward import run_backward
 from relucid.probes.batches import Batch, check_not_empty, differentiable, ordinary, read_batches
 from relucid.probes.birth import find_birth
@@ -49,9 +49,10 @@ def observe(
     The model is as before afterwards: each module's own training flag, buffers, parameters,
     ``requires_grad`` and ``.grad``; so are the random states. Nothing is moved between devices.
 
-    Raises :class:`~relucid.errors.ModelError` for anything but a module, or one without
-    activations; :class:`~relucid.errors.DataError` for empty data and data that the model
-    refuses; :class:`~relucid.errors.LossError` for a loss that fails or is no scalar;
+    Raises :class:`~relucid.errors.ModelError` for anything but a module,
+    :class:`~relucid.errors.NoActivationError` for one without activations;
+    :class:`~relucid.errors.DataError` for empty data and data that the model refuses;
+    :class:`~relucid.errors.LossError` for a loss that fails or is no scalar;
     :class:`~relucid.errors.DomainError` for a domain that is no range, does not fit the inputs, or
     that the data leave.
     """
@@ -130,7 +131,7 @@ class _Run:
         mean = sum(self._losses) / len(self._losses) if self._losses else None
         observation = self._probe.records(loss=mean, births=tuple(self._births))
         if not observation.sites and not observation.unobserved:
-            raise ModelError(
+            raise NoActivationError(
                 f"{observation.model} calls no activation, so there is nothing to examine; "
                 "pass the whole model, not one of its linear layers"
             )

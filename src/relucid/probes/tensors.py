@@ -1,9 +1,14 @@
-"""Tensors as they come from a model: which can be read, and how."""
+"""Tensors of a model and as they come from it: what they take, which can be read, and how."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+
+def bytes_of(model: nn.Module) -> int:
+    """Return the bytes of a model's parameters and buffers; a shared one counts once."""
+    return sum(x.nbytes for x in (*model.parameters(), *model.buffers()))
 
 
 def plain(tensor: Tensor) -> Tensor:

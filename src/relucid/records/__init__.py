@@ -4,6 +4,8 @@ from relucid.records.bounds import Bounds, Domain, Gap
 from relucid.records.findings import Checkup, Finding, Prescription, Severity, worst
 from relucid.records.history import SiteHistory
 from relucid.records.serialise import (
+    acceleration_from_json,
+    acceleration_to_json,
     comparison_from_json,
     comparison_to_json,
     from_json,
@@ -17,6 +19,7 @@ from relucid.records.sites import (
     Histogram,
     Layer,
     Observation,
+    Reader,
     Site,
     SiteRecord,
     Unobserved,
@@ -37,6 +40,7 @@ __all__ = [
     "Observation",
     "Outcome",
     "Prescription",
+    "Reader",
     "Run",
     "Severity",
     "Site",
@@ -45,6 +49,8 @@ __all__ = [
     "Trials",
     "Tried",
     "Unobserved",
+    "acceleration_from_json",
+    "acceleration_to_json",
     "comparison_from_json",
     "comparison_to_json",
     "from_json",

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from relucid.records.receipt import Receipt
 from relucid.records.sites import Observation
 from relucid.records.trials import Trials
 
@@ -77,6 +78,8 @@ class Checkup:
     """A sentence of context: how this network was trained, for example."""
     trials: Trials | None = None
     """What came of the prescriptions, where they were tried."""
+    receipt: Receipt | None = None
+    """What came of shrinking the model, where that was done."""
 
     def worst(self) -> Severity:
         """The most severe finding: ``ill``, ``tip`` or ``well``."""

@@ -18,6 +18,7 @@ from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hin
 import numpy as np
 
 from relucid.errors import RecordError
+from relucid.records.acceleration import Acceleration
 from relucid.records.comparison import Comparison
 from relucid.records.findings import Checkup
 from relucid.records.receipt import Receipt
@@ -61,6 +62,22 @@ def receipt_from_json(text: str) -> Receipt:
     Raises :class:`~relucid.errors.RecordError` as :func:`from_json` does.
     """
     return cast(Receipt, _RECEIPT.read(text))
+
+
+def acceleration_to_json(acceleration: Acceleration, *, indent: int | None = 1) -> str:
+    """Return the report of an accelerated model as a JSON text.
+
+    :func:`acceleration_from_json` reads it back.
+    """
+    return _ACCELERATION.write(acceleration, indent)
+
+
+def acceleration_from_json(text: str) -> Acceleration:
+    """Read what :func:`acceleration_to_json` wrote.
+
+    Raises :class:`~relucid.errors.RecordError` as :func:`from_json` does.
+    """
+    return cast(Acceleration, _ACCELERATION.read(text))
 
 
 @dataclass(frozen=True)
@@ -111,6 +128,7 @@ class _Document:
 _CHECKUPS = _Document("relucid.checkup", 1, "checkups", tuple[Checkup, ...], "checkup")
 _COMPARISON = _Document("relucid.comparison", 1, "comparison", Comparison, "comparison")
 _RECEIPT = _Document("relucid.receipt", 1, "receipt", Receipt, "shrink")
+_ACCELERATION = _Document("relucid.acceleration", 1, "acceleration", Acceleration, "acceleration")
 
 
 def encode(value: Any) -> Any:

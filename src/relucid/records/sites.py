@@ -62,6 +62,18 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Reader:
+    """The linear layer that multiplies a site's output, perhaps pooled, reshaped or squared."""
+
+    name: str
+    kind: str
+    """Class name: ``Linear``."""
+    outputs: int
+    factor: str | None = None
+    """The layer whose output the site's is multiplied by before, in a gated block."""
+
+
+@dataclass(frozen=True)
 class Histogram:
     """Distribution of all pre-activations of a site, all units together.
 
@@ -135,6 +147,8 @@ class SiteRecord:
     """What further counters count, by name, one entry a unit."""
     bounds: Bounds | None = None
     """What holds for every input of the domain, where one was declared."""
+    reader: Reader | None = None
+    """The first linear layer that reads this site's zeros."""
 
     @property
     def fire_rate(self) -> Reals:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from relucid.records.comparison import Comparison, Trained
 from relucid.report import charts
@@ -16,9 +15,8 @@ from relucid.report.comparison_words import (
     rows,
     unfinished,
 )
-from relucid.report.files import FilePath, write_atomically
 from relucid.report.learning import ends_of, height_of, learning
-from relucid.report.pages import environment, script
+from relucid.report.pages import rendered
 
 
 @dataclass(frozen=True)
@@ -66,18 +64,7 @@ def render_comparison_html(comparison: Comparison) -> str:
     It is complete in itself: it opens offline, follows the reader's light or dark theme, and shows
     the same where scripts are switched off.
     """
-    text, digest = script()
-    page = environment().get_template("comparison_page.html")
-    return page.render(view=_view(comparison), script=text, script_hash=f"sha256-{digest}")
-
-
-def save_comparison_html(comparison: Comparison, path: FilePath) -> Path:
-    """Write :func:`render_comparison_html` to ``path`` and return the path.
-
-    Raises :class:`~relucid.errors.OutputError` where it cannot be written; a file that was
-    there is then left as it was.
-    """
-    return write_atomically(path, render_comparison_html(comparison))
+    return rendered("comparison_page.html", view=_view(comparison))
 
 
 def _view(comparison: Comparison) -> ComparisonView:

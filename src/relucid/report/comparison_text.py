@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from relucid.records.comparison import Comparison, Verdict
+from relucid.report.bare_tables import bare_table, facts_table
 from relucid.report.comparison_words import (
     Row,
     ending,
@@ -72,14 +73,14 @@ class _Report:
         yield _costs(pen, comparison, found)
         yield pen.write(_about_costs(comparison), "dim")
         yield ""
-        yield _measured(pen, comparison)
+        yield facts_table(pen, facts(comparison))
         yield from _refused(pen, comparison)
         yield from _lost(pen, comparison)
         yield ""
 
 
 def _ranking(pen: Pen, comparison: Comparison, found: Sequence[Row], width: int) -> Table:
-    table = _table()
+    table = bare_table(1, expand=True)
     table.add_column("#", justify="right")
     table.add_column("candidate", overflow="fold", max_width=18)
     table.add_column(comparison.metric, justify="right", no_wrap=True)
@@ -98,7 +99,7 @@ def _ranking(pen: Pen, comparison: Comparison, found: Sequence[Row], width: int)
 
 def _costs(pen: Pen, comparison: Comparison, found: Sequence[Row]) -> Table:
     """What candidates cost, what their units do at the end, and how their runs ended."""
-    table = _table()
+    table = bare_table(1, expand=True)
     table.add_column("candidate", overflow="fold", max_width=18)
     names = ["over all", "ms/step", "memory", "dead", "zeros", "gradient"]
     for name in (["loss"] if comparison.metric == "accuracy" else []) + names:
@@ -120,17 +121,6 @@ def _about_costs(comparison: Comparison) -> str:
     )
 
 
-def _measured(pen: Pen, comparison: Comparison) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold", ratio=1)
-    for name, words in facts(comparison):
-        table.add_row(pen.write(name), pen.write(words))
-    return table
-
-
 def _refused(pen: Pen, comparison: Comparison) -> Iterator[RenderableType]:
     for names, sites in refusals(comparison):
         yield ""
@@ -148,9 +138,3 @@ def _lost(pen: Pen, comparison: Comparison) -> Iterator[RenderableType]:
         yield pen.indent(f"{one_line(run.candidate)}, seed {run.seed}: {run.ending.value}{why}", 2)
     if len(lost) > _TOLD:
         yield pen.indent(f"and {len(lost) - _TOLD:,} more, in the JSON and HTML forms", 2)
-
-
-def _table() -> Table:
-    from rich.table import Table
-
-    return Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold", expand=True)

@@ -4,41 +4,32 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from relucid.errors import OutputError
-from relucid.records import Checkup, comparison_to_json, receipt_to_json, to_json
-from relucid.records.comparison import Comparison
-from relucid.records.receipt import Receipt
 
 FilePath = str | os.PathLike[str]
 
 
-def save_json(checkups: Checkup | Sequence[Checkup], path: FilePath) -> Path:
-    """Write checkups to ``path`` as JSON that :func:`relucid.records.from_json` reads.
+def save_by_suffix(
+    path: FilePath, *, html: Callable[[], str], json: Callable[[], str], otherwise: str = ""
+) -> Path:
+    """Write a page to a path that ends in .html or .htm, records to one that ends in .json.
 
-    Returns the path. Raises :class:`~relucid.errors.OutputError` where it cannot be written.
+    Returns the path. ``otherwise`` is the rest of the message for another suffix: what writes such
+    a file. Raises :class:`~relucid.errors.OutputError`, for another suffix before either text is
+    made.
     """
-    several = (checkups,) if isinstance(checkups, Checkup) else checkups
-    return write_atomically(path, to_json(several))
-
-
-def save_comparison_json(comparison: Comparison, path: FilePath) -> Path:
-    """Write a comparison to ``path`` as JSON for :func:`relucid.records.comparison_from_json`.
-
-    Returns the path. Raises :class:`~relucid.errors.OutputError` where it cannot be written.
-    """
-    return write_atomically(path, comparison_to_json(comparison))
-
-
-def save_receipt_json(receipt: Receipt, path: FilePath) -> Path:
-    """Write a receipt to ``path`` as JSON for :func:`relucid.records.receipt_from_json`.
-
-    Returns the path. Raises :class:`~relucid.errors.OutputError` where it cannot be written.
-    """
-    return write_atomically(path, receipt_to_json(receipt))
+    target = Path(path)
+    texts = {".html": html, ".htm": html, ".json": json}
+    if target.suffix.lower() not in texts:
+        raise OutputError(
+            f"cannot tell what to write to {str(target)!r}: end the name in .html for a report "
+            f"or .json for the records{otherwise}"
+        )
+    return write_atomically(target, texts[target.suffix.lower()]())
 
 
 def write_atomically(path: FilePath, text: str) -> Path:

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from relucid.records import Checkup, Finding, Severity, SiteRecord
 from relucid.report import charts
-from relucid.report.files import FilePath, write_atomically
 from relucid.report.history import CourseView, HistoryView
 from relucid.report.history import view as history_view
-from relucid.report.pages import environment, script
+from relucid.report.pages import rendered
+from relucid.report.receipt_html import ReceiptView, receipt_view
 from relucid.report.strip import Strip, strip_of
 from relucid.report.summary import (
     PROMINENT,
@@ -94,6 +93,8 @@ class CheckupView:
     trials: TrialsView | None
     effects_svg: str | None
     runs_svgs: tuple[str, ...]
+    receipt: ReceiptView | None
+    """Of the model's shrink, where the checkup has one."""
 
     @property
     def opened(self) -> bool:
@@ -110,30 +111,15 @@ def render_html(checkups: Checkup | Sequence[Checkup]) -> str:
     """
     several = as_tuple(checkups)
     views = [_checkup_view(f"c{i}", checkup) for i, checkup in enumerate(several, 1)]
-    text, digest = script()
-    return (
-        environment()
-        .get_template("page.html")
-        .render(
-            views=views,
-            heading=heading(several),
-            comparison=comparison(several) if len(several) > 1 else "",
-            most_drawn=DRAWN,
-            levels=charts.LEVELS,
-            map_rows=charts.ROWS,
-            script=text,
-            script_hash=f"sha256-{digest}",
-        )
+    return rendered(
+        "page.html",
+        views=views,
+        heading=heading(several),
+        comparison=comparison(several) if len(several) > 1 else "",
+        most_drawn=DRAWN,
+        levels=charts.LEVELS,
+        map_rows=charts.ROWS,
     )
-
-
-def save_html(checkups: Checkup | Sequence[Checkup], path: FilePath) -> Path:
-    """Write :func:`render_html` to ``path`` and return the path.
-
-    Raises :class:`~relucid.errors.OutputError` where it cannot be written; a file that was
-    there is then left as it was.
-    """
-    return write_atomically(path, render_html(checkups))
 
 
 def _checkup_view(anchor: str, checkup: Checkup) -> CheckupView:
@@ -167,6 +153,7 @@ def _checkup_view(anchor: str, checkup: Checkup) -> CheckupView:
         trials=None if checkup.trials is None else trials_view(checkup.trials),
         effects_svg=None if checkup.trials is None else charts.effects_chart(checkup.trials),
         runs_svgs=() if checkup.trials is None else charts.runs_charts(checkup.trials),
+        receipt=None if checkup.receipt is None else receipt_view(checkup.receipt),
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from relucid.records import Observation, SiteHistory, SiteRecord
+from relucid.report.bare_tables import bare_table
 from relucid.report.pen import Pen
 from relucid.report.summary import function_name
 from relucid.report.words import MISSING, figure, one_line, percent, plural
@@ -110,10 +111,8 @@ def _notes(seen: Sequence[Seen]) -> list[str]:
 
 
 def _table(pen: Pen, seen: Sequence[Seen], width: int) -> Table:
-    from rich.table import Table
-
     columns = {n: w for n, w in _WIDTHS.items() if n != "function" or width >= _WIDE}
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    table = bare_table(1)
     name = max(width - sum(columns.values()) - len(columns), 8)
     table.add_column("site", no_wrap=True, width=name)
     for column, cells in columns.items():

@@ -16,8 +16,15 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 
+def rendered(template: str, **values: object) -> str:
+    """Return a page from its template, which allows the one script by its digest."""
+    text, digest = _script()
+    page = _environment().get_template(template)
+    return page.render(script=text, script_hash=f"sha256-{digest}", **values)
+
+
 @lru_cache(maxsize=1)
-def script() -> tuple[Markup, str]:
+def _script() -> tuple[Markup, str]:
     """Return the pages' script, and its digest by which a page allows it."""
     from markupsafe import Markup
 
@@ -26,7 +33,7 @@ def script() -> tuple[Markup, str]:
 
 
 @lru_cache(maxsize=1)
-def environment() -> Environment:
+def _environment() -> Environment:
     """Return the environment in which every text is escaped and its control characters shown."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup

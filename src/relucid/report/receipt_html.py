@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from relucid.records.receipt import Guarantee, Receipt
-from relucid.report.files import FilePath, write_atomically
-from relucid.report.pages import environment, script
+from relucid.report.pages import rendered
 from relucid.report.receipt_words import (
     SHORT,
     LayerRow,
@@ -66,21 +64,11 @@ def render_receipt_html(receipt: Receipt) -> str:
     It is complete in itself: it opens offline, follows the reader's light or dark theme, and shows
     the same where scripts are switched off.
     """
-    text, digest = script()
-    page = environment().get_template("receipt_page.html")
-    return page.render(view=_view(receipt), script=text, script_hash=f"sha256-{digest}")
+    return rendered("receipt_page.html", view=receipt_view(receipt))
 
 
-def save_receipt_html(receipt: Receipt, path: FilePath) -> Path:
-    """Write :func:`render_receipt_html` to ``path`` and return the path.
-
-    Raises :class:`~relucid.errors.OutputError` where it cannot be written; a file that was
-    there is then left as it was.
-    """
-    return write_atomically(path, render_receipt_html(receipt))
-
-
-def _view(receipt: Receipt) -> ReceiptView:
+def receipt_view(receipt: Receipt) -> ReceiptView:
+    """Return what the templates show of a receipt."""
     rows = layer_rows(receipt)
     return ReceiptView(
         receipt=receipt,

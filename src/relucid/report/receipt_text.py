@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from relucid.records.receipt import Guarantee, Receipt
+from relucid.report.bare_tables import bare_table, facts_table
 from relucid.report.pen import Pen
 from relucid.report.receipt_words import (
     SHORT,
@@ -63,13 +64,13 @@ class _Report:
         yield from _layers(pen, receipt)
         yield from _agreements(pen, receipt)
         yield from _refused(pen, receipt)
-        yield _conditions(pen, receipt)
+        yield facts_table(pen, facts(receipt))
         yield from (pen.write(note, "dim") for note in receipt.notes)
         yield ""
 
 
 def _sizes(pen: Pen, receipt: Receipt) -> Table:
-    table = _table()
+    table = bare_table(2, expand=True)
     table.add_column("")
     for name in ("before", "after"):
         table.add_column(name, justify="right", overflow="fold")
@@ -85,7 +86,7 @@ def _layers(pen: Pen, receipt: Receipt) -> Iterator[RenderableType]:
     if not changed:
         return
     always_on = any(row.always_on for row in rows)
-    table = _table()
+    table = bare_table(2, expand=True)
     table.add_column("layer", overflow="fold", ratio=1)
     table.add_column("function", overflow="fold", max_width=12)
     table.add_column("units", justify="right", no_wrap=True)
@@ -116,7 +117,7 @@ def _agreements(pen: Pen, receipt: Receipt) -> Iterator[RenderableType]:
     rows = list(agreement_rows(receipt))
     if not rows:
         return
-    table = _table()
+    table = bare_table(2, expand=True)
     table.add_column("outputs compared on", overflow="fold", ratio=1)
     table.add_column("samples", justify="right")
     table.add_column("largest difference", justify="right")
@@ -137,20 +138,3 @@ def _refused(pen: Pen, receipt: Receipt) -> Iterator[RenderableType]:
     if len(found) > _TOLD:
         yield pen.indent(f"and {len(found) - _TOLD:,} more, in the JSON and HTML forms", 2)
     yield ""
-
-
-def _conditions(pen: Pen, receipt: Receipt) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold", ratio=1)
-    for name, words in facts(receipt):
-        table.add_row(pen.write(name), pen.write(words))
-    return table
-
-
-def _table() -> Table:
-    from rich.table import Table
-
-    return Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold", expand=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from relucid.records import Checkup, SiteRecord
+from relucid.report.bare_tables import bare_table
 from relucid.report.pen import Pen
 from relucid.report.strip import strip_of
 from relucid.report.summary import function_name, has_units, in_order, share
@@ -36,9 +37,7 @@ def sites_table(pen: Pen, checkup: Checkup) -> Iterator[RenderableType]:
 
 
 def _empty() -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    table = bare_table(1)
     table.add_column("site", overflow="fold", ratio=3)
     table.add_column("function", overflow="fold", max_width=14)
     for name in ("units", "dead", "on", "fires"):

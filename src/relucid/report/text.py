@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from relucid.records import Checkup, Finding, Prescription, Severity
 from relucid.report.pen import Pen
+from relucid.report.receipt_text import receipt_text
 from relucid.report.summary import (
     BORN,
     PROMINENT,
@@ -95,6 +96,8 @@ def _checkup(pen: Pen, checkup: Checkup, told: set[str]) -> Iterator[RenderableT
     yield from _quiet(pen, groups)
     yield from sites_table(pen, checkup)
     yield from _beyond(pen, checkup)
+    if checkup.receipt is not None:
+        yield receipt_text(checkup.receipt)
 
 
 def _finding(pen: Pen, group: tuple[Finding, ...], told: set[str]) -> Iterator[RenderableType]:

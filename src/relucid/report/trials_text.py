@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from relucid.records import Outcome, Trials
+from relucid.report.bare_tables import bare_table
 from relucid.report.pen import Pen
 from relucid.report.trials import TrialsView, view
 
@@ -35,9 +36,7 @@ def trials_text(pen: Pen, trials: Trials) -> Iterator[RenderableType]:
 
 
 def _table(pen: Pen, seen: TrialsView) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    table = bare_table(1)
     table.add_column("change", overflow="fold", ratio=3)
     for name in ("loss", "dead", seen.effect_title):
         table.add_column(name, justify="right", overflow="fold")

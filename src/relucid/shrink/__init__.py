@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from relucid.shrink.result import Shrunk
 
 __all__ = ["Shrunk", "shrink"]
+
+LONG = 2.0
+"""Seconds from which on it is told how far the work is."""
 
 
 def __getattr__(name: str) -> Any:
@@ -32,6 +36,7 @@ def shrink(
     rarely: float | None = None,
     loss: Callable[[Any, Any], Any] | None = None,
     tune: int = 0,
+    progress: Callable[[str, int, int | None], object] | None = None,
 ) -> Shrunk:
     """Return a smaller copy of a model that computes the same, and a receipt of what went and why.
 
@@ -57,6 +62,9 @@ def shrink(
         rarely: beyond exact: units that fire at most at this rate on the data go, such as 0.01.
         loss: ``loss(output, target)``, measured on the data before and after.
         tune: steps of further training of the smaller model on the data, with Adam.
+        progress: called with the name of a stage, how much of it is done, and of how much (None:
+            not known). By default bars tell it on standard error, where that is a terminal and
+            the work takes more than 2 seconds.
 
     Returns:
         A :class:`~relucid.shrink.result.Shrunk`: ``model`` and ``receipt``.
@@ -70,6 +78,11 @@ def shrink(
         LossError: if the loss fails.
 
     """
+    from relucid.report.progress import stages
     from relucid.shrink.perform import perform
 
-    return perform(model, example, domain, data, keep=keep, rarely=rarely, loss=loss, tune=tune)
+    with stages(LONG) if progress is None else nullcontext(progress) as tell:
+        return perform(
+            model, example, domain, data,
+            keep=keep, rarely=rarely, loss=loss, tune=tune, tell=tell,
+        )  # fmt: skip

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from torch import fx, nn
 
+from relucid.probes.graph import Captured
 from relucid.shrink.axes import Classes, Layout, Reading
-from relucid.shrink.capture import Captured
 from relucid.shrink.layout import lay_out
 from relucid.shrink.sites import Site, find_sites
 
@@ -33,6 +33,11 @@ def analyse(captured: Captured, model: nn.Module) -> Analysed:
 def worth_reading(layout: Layout) -> list[Reading]:
     """Return the readings whose channels are tracked, pinned ones too: they are told of."""
     return [r for r in layout.readings if layout.axes[r.values][0][r.dim] is not None]
+
+
+def told_of(layout: Layout) -> list[Reading]:
+    """Return the readings of which constants are sought, those in groups too."""
+    return [*worth_reading(layout), *layout.grouped]
 
 
 def ancestors(nodes: Iterable[fx.Node]) -> set[fx.Node]:

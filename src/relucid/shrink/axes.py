@@ -67,6 +67,9 @@ class Layout:
     axes: dict[fx.Node, tuple[Axes, ...]] = field(default_factory=dict)
     """Of each result of a node: most have one."""
     readings: list[Reading] = field(default_factory=list)
+    grouped: list[Reading] = field(default_factory=list)
+    """Convolutions in groups, which add up within each. What goes does not hang on them: a group
+    goes where all that is made of it is constant."""
     makers: list[Maker] = field(default_factory=list)
     local: dict[fx.Node, str] = field(default_factory=dict)
     """Operators whose result's index depends on the operands' same index alone."""

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from relucid.probes.batches import Batch, ordinary, read_batches
 from relucid.probes.bounds.domain import Boxes
+from relucid.probes.contents import tensors_within
 from relucid.probes.fast_path import fast_path
 from relucid.probes.undisturbed import undisturbed
 from relucid.records.receipt import Agreement
-from relucid.shrink.contents import tensors_within
 from relucid.shrink.inputs import draw, hard
 from relucid.shrink.measures import largest_difference
 from relucid.shrink.wide import wide_outputs

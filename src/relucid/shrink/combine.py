@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, fx
 
+from relucid.probes.graph import Captured
 from relucid.shrink.analysed import Analysed
 from relucid.shrink.axes import Maker, Reading, operands
-from relucid.shrink.capture import Captured
 from relucid.shrink.fixed import Labels, Mask
 from relucid.shrink.proof import Straight, Values
 

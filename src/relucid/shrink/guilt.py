@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import fx
 
+from relucid.probes.graph import lines_of, where
 from relucid.shrink.analysed import Analysed
 from relucid.shrink.axes import operands, tracked
-from relucid.shrink.capture import lines_of, where
 from relucid.shrink.check import Failure
 from relucid.shrink.plan import Plan
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from relucid.probes.batches import Batch
 from relucid.probes.bounds.domain import Boxes
+from relucid.probes.contents import tensors_within
 from relucid.probes.undisturbed import undisturbed
-from relucid.shrink.contents import tensors_within
 
 _STEPS = 5
 Ranges = dict[int, tuple[Tensor, Tensor]]

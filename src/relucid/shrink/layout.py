@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, fx
 
+from relucid.probes.graph import Captured
 from relucid.shrink.axes import Layout, operands, tracked
-from relucid.shrink.capture import Captured
 from relucid.shrink.rules import Call, find_rule
 
 

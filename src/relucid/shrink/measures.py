@@ -18,8 +18,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from relucid.interleave import Clock, Effort, interleave
-from relucid.probes.batches import Batch
+from relucid.probes.batches import Batch, samples_in
 from relucid.probes.fast_path import fast_path
+from relucid.probes.tensors import bytes_of
 from relucid.probes.undisturbed import undisturbed
 from relucid.records.receipt import Latency, Size
 
@@ -30,11 +31,9 @@ CONFIDENCE = 0.95
 
 def size_of(model: nn.Module, batch: Batch) -> Size:
     """Return what a model takes: parameters, bytes, and multiplications for one sample."""
-    parameters = {id(p): p for p in model.parameters()}.values()
-    tensors = {id(x): x for x in (*model.parameters(), *model.buffers())}.values()
     return Size(
-        parameters=sum(p.numel() for p in parameters),
-        bytes=sum(x.numel() * x.element_size() for x in tensors),
+        parameters=sum(p.numel() for p in model.parameters()),
+        bytes=bytes_of(model),
         macs=multiplications(model, batch),
     )
 
@@ -50,11 +49,6 @@ def multiplications(model: nn.Module, batch: Batch) -> int:
         batch.call(model)
     # The counter says two for a multiplication and an addition.
     return round(counter.get_total_flops() / 2 / samples_in(batch))
-
-
-def samples_in(batch: Batch) -> int:
-    """Return the length of the first axis of the first input that has one; else 1."""
-    return next((len(x) for x in batch.tensors() if x.ndim and len(x)), 1)
 
 
 def latency(

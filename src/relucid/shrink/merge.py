@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from relucid.probes.graph import path_of
 from relucid.shrink.analysed import Analysed
-from relucid.shrink.capture import path_of
 from relucid.shrink.combine import Chain
 from relucid.shrink.fixed import Mask
 from relucid.shrink.proof import Values

@@ -21,10 +21,10 @@ from torch.overrides import TorchFunctionMode
 from relucid.errors import DataError
 from relucid.probes.batches import Batch, check_not_empty, ordinary
 from relucid.probes.fast_path import fast_path
+from relucid.probes.graph import Captured
 from relucid.probes.refusals import Refusal
 from relucid.shrink.analysed import Analysed
 from relucid.shrink.axes import Layout, Reading
-from relucid.shrink.capture import Captured
 from relucid.shrink.proof import Constants
 from relucid.shrink.surgery import named_tensors
 
@@ -127,7 +127,7 @@ class _Watch(TorchFunctionMode):
         held = named_tensors(model)
         self._wanted = set(wanted)
         self._readings: dict[int, list[Reading]] = defaultdict(list)
-        for reading in layout.readings:
+        for reading in (*layout.readings, *layout.grouped):
             name = captured.names.get(reading.weight.name)
             if name is not None:
                 self._readings[id(held[name])].append(reading)

@@ -8,29 +8,27 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from relucid.errors import DataError, ModelError, ShrinkError
-from relucid.probes.batches import Batch, check_not_empty, ordinary, read_batches
+from relucid.probes.batches import Batch, check_not_empty, few, ordinary, read_batches
 from relucid.probes.bounds.domain import Boxes
-from relucid.probes.probe import batch_size, check_model
+from relucid.probes.probe import check_model
 from relucid.probes.undisturbed import same_random_numbers
 from relucid.records.receipt import Guarantee, Quality
+from relucid.report.progress import TellStage
 from relucid.shrink.check import EVERYWHERE, NOWHERE, ON_DATA, Checker, tolerance_of
 from relucid.shrink.prune import check_shares, pruned
 from relucid.shrink.quality import Loss, check_tuning, qualities
 from relucid.shrink.result import Shrunk
-from relucid.shrink.search import Found, Search
+from relucid.shrink.search import TRYING, Found, Search
 from relucid.shrink.study import Study, study
 from relucid.shrink.written import write_receipt
-
-SAMPLES = 2
-"""Samples of the example that the graph is captured with: one could look unbatched."""
 
 
 def perform(
     model: nn.Module, example: Any, domain: Any, data: Any, *, keep: float | None,
-    rarely: float | None, loss: Loss | None, tune: int,
+    rarely: float | None, loss: Loss | None, tune: int, tell: TellStage,
 ) -> Shrunk:  # fmt: skip
     """Shrink: see :func:`relucid.shrink`."""
     started = time.perf_counter()
@@ -40,19 +38,21 @@ def perform(
     _check_plain(model)
     _check_weights(model)
     whole = _first(example)
-    batch, tolerance = _few(whole), tolerance_of(model)
+    batch, tolerance = few(whole), tolerance_of(model)
     boxes = None if domain is None else Boxes(domain, model)
     if boxes is not None:
         boxes.check(whole, 0)
     if isinstance(data, Iterator):
         data = deque(data)  # gone through more than once; a list could look like one batch
     with same_random_numbers(), torch.inference_mode(False):
-        known = study(model, batch, boxes, None if data is None else read_batches(data))
-        search = Search(model, known, Checker(model, whole, boxes, tolerance, data))
+        known = study(model, batch, boxes, data, tell)
+        search = Search(model, known, Checker(model, whole, boxes, tolerance, data), tell)
         found = _found(search, known, keep, rarely)
+        tell(TRYING, search.tried, search.tried)
         quality: tuple[Quality, ...] = ()
         if data is not None:
-            quality = qualities(model, found.model, data, loss, tune)
+            quality = qualities(model, found.model, data, loss, tune, tell)
+        tell("Measuring", 0, None)
         return Shrunk(found.model, write_receipt(
             model, found, whole, known, boxes, quality, tolerance, time.perf_counter() - started
         ))  # fmt: skip
@@ -79,15 +79,6 @@ def _first(example: Any) -> Batch:
         raise DataError("the example holds no batch; an iterator may be used up, pass a fresh one")
     check_not_empty(batch, 0)
     return batch.mapped(lambda x: ordinary(x).detach())
-
-
-def _few(batch: Batch) -> Batch:
-    size = batch_size(batch.args, batch.kwargs)
-
-    def first(tensor: Tensor) -> Tensor:
-        return tensor[:SAMPLES] if tensor.ndim and tensor.shape[0] == size else tensor
-
-    return batch.mapped(first)
 
 
 def _check_plain(model: nn.Module) -> None:

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import fx, nn
 
+from relucid.probes.graph import path_of
 from relucid.records.receipt import Guarantee
 from relucid.shrink.analysed import Analysed, worth_reading
 from relucid.shrink.axes import Classes, Layout, Reading
-from relucid.shrink.capture import path_of
 from relucid.shrink.combine import Chain, Combination, along, chains, combine, simple_units
 from relucid.shrink.fixed import Mask
 from relucid.shrink.merge import Merge, merge

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from relucid.probes.bounds.domain import Boxes, bound_of
 from relucid.probes.bounds.interval import Interval, unknown
 from relucid.probes.bounds.rules.activations import declared
 from relucid.probes.bounds.shadow import Shadow
-from relucid.shrink.analysed import Analysed, ancestors, worth_reading
+from relucid.shrink.analysed import Analysed, ancestors, told_of
 from relucid.shrink.axes import Reading
 from relucid.shrink.fixed import Fixed, Labels, Mask
 from relucid.shrink.linear_bounds import LinearBounds
@@ -69,14 +69,16 @@ Witnesses = dict[fx.Node, dict[int, Extremes]]
 
 
 def prove(
-    model: Analysed, batch: Batch, boxes: Boxes | None, witnesses: Witnesses | None = None
-) -> Proof:
+    model: Analysed, batch: Batch, boxes: Boxes | None, witnesses: Witnesses | None,
+    reached: Callable[[int, int], object],
+) -> Proof:  # fmt: skip
     """Return what holds for all inputs of the domain, or for every input where there is none.
 
     The graph runs under a :class:`~relucid.probes.bounds.shadow.Shadow`. Where ``witnesses``
-    leave a unit undecided, linear bounds tighten its interval.
+    leave a unit undecided, linear bounds tighten its interval. ``reached`` is called with the
+    operators that are bounded, and how many there are.
     """
-    run = _Run(model, witnesses)
+    run = _Run(model, witnesses, reached)
     return run.proved(flat_inputs(model, batch), _bounds(model, batch, boxes))
 
 
@@ -102,13 +104,16 @@ def _bounds(model: Analysed, batch: Batch, boxes: Boxes | None) -> dict[str, Any
 class _Run(fx.Interpreter):
     """A run of the graph that keeps what it learns about readings and sites, and little else."""
 
-    def __init__(self, model: Analysed, witnesses: Witnesses | None) -> None:
+    def __init__(
+        self, model: Analysed, witnesses: Witnesses | None, reached: Callable[[int, int], object]
+    ) -> None:
         super().__init__(model.captured.module)
+        self._reached, self._done, self._nodes = reached, 0, len(model.captured.nodes)
         self._model, self._shadow = model, Shadow()
         self._linear, self._witnesses = LinearBounds(_EFFORT), witnesses
         self._readings = {r.node: r for r in model.layout.readings}
-        self._wanted = set(worth_reading(model.layout))
-        self._needed = ancestors(reading.values for reading in self._wanted)
+        self._wanted = {r.node: r for r in told_of(model.layout)}
+        self._needed = ancestors(reading.values for reading in self._wanted.values())
         self._waiting = Counter(site.entry for site in model.sites.values())
         self._bends = {site.entry: bends(site) for site in model.sites.values()}
         self._z: dict[fx.Node, Interval] = {}
@@ -128,8 +133,10 @@ class _Run(fx.Interpreter):
 
     def run_node(self, node: fx.Node) -> Any:
         """Run a node that something hangs on, and note what is known of its result."""
-        reading = self._readings.get(node)
-        if reading in self._wanted and reading is not None:
+        self._done += 1
+        self._reached(self._done, self._nodes)
+        reading = self._wanted.get(node)
+        if reading is not None:
             with self._shadow.paused():
                 self._proof.constants[reading] = self._constants(reading)
         if node not in self._needed and node.op != "placeholder":

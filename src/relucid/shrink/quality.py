@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
 from typing import Any, Literal
 
 import torch
@@ -13,6 +15,7 @@ from relucid.probes.batches import Batch, ordinary, read_batches
 from relucid.probes.refusals import FailingLoss
 from relucid.probes.undisturbed import undisturbed
 from relucid.records.receipt import Quality
+from relucid.report.progress import TellStage
 
 Loss = Callable[[Any, Any], Any]
 LEARNING_RATE = 1e-4
@@ -55,13 +58,13 @@ def _of_batch(
 
 
 def qualities(
-    before: nn.Module, after: nn.Module, data: Any, loss: Loss | None, tune: int
+    before: nn.Module, after: nn.Module, data: Any, loss: Loss | None, tune: int, tell: TellStage
 ) -> tuple[Quality, ...]:
     """Measure both models on data; train the second one for some steps, and measure it again."""
     first, second = measure(before, data, loss), measure(after, data, loss)
     third = dict[str, tuple[float, int]]()
     if tune and loss is not None:
-        _train(after, data, loss, tune)
+        _train(after, data, loss, tune, partial(tell, "Training further"))
         third = measure(after, data, loss)
     metrics: tuple[Literal["loss", "accuracy"], ...] = ("loss", "accuracy")
     return tuple(
@@ -72,16 +75,19 @@ def qualities(
     )  # fmt: skip
 
 
-def _train(model: nn.Module, data: Any, loss: Loss, steps: int) -> None:
+def _train(
+    model: nn.Module, data: Any, loss: Loss, steps: int, reached: Callable[[int, int], object]
+) -> None:
     """Train in place, in training mode, going through the data again and again."""
     flags = [(module, module.training) for module in model.modules()]
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], LEARNING_RATE)
     model.train()
     try:
-        for batch, _ in zip(_endless(data), range(steps), strict=False):
+        for step, batch in enumerate(islice(_endless(data), steps)):
             optimizer.zero_grad()
             loss(batch.call(model), batch.target).backward()
             optimizer.step()
+            reached(step + 1, steps)
     finally:
         optimizer.zero_grad()
         for module, training in flags:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from relucid.errors import OutputError
 from relucid.records.receipt import Receipt
 
 if TYPE_CHECKING:
@@ -38,20 +37,14 @@ class Shrunk:
         :class:`~relucid.errors.OutputError` where the path cannot be written or has another
         suffix. An existing file is replaced as a whole or not at all.
         """
-        from relucid.report import save_receipt_html, save_receipt_json
+        from relucid.report import render_receipt_html, save_by_suffix
 
-        target = Path(path)
-        writers = {
-            ".html": save_receipt_html,
-            ".htm": save_receipt_html,
-            ".json": save_receipt_json,
-        }
-        if target.suffix.lower() not in writers:
-            raise OutputError(
-                f"cannot tell what to write to {str(target)!r}: end the name in .html for a report "
-                "or .json for the record; relucid.export writes the model"
-            )
-        return writers[target.suffix.lower()](self.receipt, target)
+        return save_by_suffix(
+            path,
+            html=lambda: render_receipt_html(self.receipt),
+            json=self.to_json,
+            otherwise="; relucid.export writes the model",
+        )
 
     def to_json(self) -> str:
         """Return the receipt as a JSON text, read by :func:`relucid.records.receipt_from_json`."""

@@ -7,14 +7,16 @@ from dataclasses import dataclass, field, replace
 
 from torch import nn
 
+from relucid.probes.graph import path_of
 from relucid.records.receipt import Agreement
-from relucid.shrink.capture import path_of
+from relucid.report.progress import TellStage
 from relucid.shrink.check import Failure
 from relucid.shrink.guilt import guilty
 from relucid.shrink.plan import Known, Plan, make_plan, with_straight
 from relucid.shrink.study import Study
 from relucid.shrink.surgery import copy_of, cut
 
+TRYING = "Trying smaller models"
 Where = frozenset[str]
 """Kinds of inputs on which outputs have to be the same."""
 Check = Callable[[nn.Module, Where], tuple[Agreement, ...] | Failure]
@@ -37,10 +39,12 @@ class Search:
     model: nn.Module
     study: Study
     check: Check
+    tell: TellStage
     forbidden: dict[int, str] = field(default_factory=dict)
     """Classes that must stay, and why."""
     refused: dict[str, str] = field(default_factory=dict)
     """Layers whose units must stay although they are always on, and why."""
+    tried: int = 0
 
     def run(self, known: Known, where: Where) -> Found:
         """Return the largest plan that holds; ``where`` says on what outputs have to agree.
@@ -84,7 +88,9 @@ class Search:
         return replace(best, plan=self._with_straight(plan, self.refused))
 
     def _try(self, plan: Plan, where: Where) -> Found | Failure:
+        self.tell(TRYING, self.tried, None)
         smaller = copy_of(self.model)
         cut(smaller, self.study.analysed, plan)
         result = self.check(smaller, where)
+        self.tried += 1
         return result if isinstance(result, Failure) else Found(plan, smaller, result)

@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 
 from relucid.functions import Elementwise
 from relucid.functions.facts import inside as within
+from relucid.probes.graph import Captured, path_of
 from relucid.probes.recognise import (
     CLAMPS,
     PARAMETERS,
@@ -21,7 +22,6 @@ from relucid.probes.recognise import (
     recognise,
 )
 from relucid.shrink.axes import Layout, operands
-from relucid.shrink.capture import Captured, path_of
 
 Values = NDArray[np.float64]
 

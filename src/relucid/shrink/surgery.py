@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 
 from relucid.errors import ShrinkError
+from relucid.probes.graph import Captured
 from relucid.shrink.analysed import Analysed
 from relucid.shrink.axes import Classes, Layout, Reading
-from relucid.shrink.capture import Captured
 from relucid.shrink.combine import Combination
 from relucid.shrink.merge import apply_merge
 from relucid.shrink.plan import Fold, Plan

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from relucid.probes.batches import Batch
+from relucid.probes.contents import tensors_within
 from relucid.probes.undisturbed import undisturbed
-from relucid.shrink.contents import tensors_within
 from relucid.shrink.surgery import twin
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,12 @@ from torch import fx, nn
 
 from relucid.probes.batches import Batch
 from relucid.probes.bounds.domain import Boxes
+from relucid.probes.graph import path_of
 from relucid.records.receipt import Kind, Quality, Receipt, Refusal, Removal, ShrunkLayer
 from relucid.shrink.analysed import Analysed
 from relucid.shrink.axes import Maker
-from relucid.shrink.capture import path_of
 from relucid.shrink.fixed import Mask
+from relucid.shrink.groups import partly_constant
 from relucid.shrink.measures import latency, machine, size_of
 from relucid.shrink.plan import LEVELS, Plan
 from relucid.shrink.search import Found
@@ -38,7 +39,7 @@ def write_receipt(
         data=f"{known.samples:,} samples" if known.samples else "",
         dtype=dtypes.most_common(1)[0][0] if dtypes else "",
         layers=tuple(_layer(analysed, found.plan, maker, modules) for maker in makers),
-        refused=tuple(r for maker in makers for r in _refusals(analysed, found.plan, maker)),
+        refused=tuple(_refusals(known, found.plan, makers)),
         before=size_of(model, batch),
         after=size_of(found.model, batch),
         agreements=found.agreements,
@@ -115,11 +116,14 @@ def _removals(gone: Mask, on: Mask, levels: Any) -> Iterator[Removal]:
                 yield Removal(kind, guarantee, tuple(units.tolist()))
 
 
-def _refusals(analysed: Analysed, plan: Plan, maker: Maker) -> Iterator[Refusal]:
-    labels = analysed.classes.of(maker.units).tolist()
-    reasons = Counter(plan.stays[label] for label in labels if label in plan.stays)
-    for reason, count in reasons.items():
-        yield Refusal(path_of(maker.node), count, reason)
+def _refusals(known: Study, plan: Plan, makers: Iterable[Maker]) -> Iterator[Refusal]:
+    partly = partly_constant(known.analysed, known.known, plan)
+    for maker in makers:
+        labels = known.analysed.classes.of(maker.units).tolist()
+        reasons = Counter(plan.stays[label] for label in labels if label in plan.stays)
+        reasons.update(partly[atom] for atom in maker.units.tolist() if atom in partly)
+        for reason, count in reasons.items():
+            yield Refusal(path_of(maker.node), count, reason)
 
 
 def _function(analysed: Analysed, node: fx.Node) -> str:

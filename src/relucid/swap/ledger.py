@@ -100,9 +100,10 @@ class Scaled:
 
 
 class Ledger:
-    """The steps of one swap, in order."""
+    """The steps of one change to a model, in order. ``what`` names it in messages."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str = "swap") -> None:
+        self._what = what
         self._steps: list[Step] = []
 
     def add(self, *steps: Step) -> None:
@@ -124,8 +125,8 @@ class Ledger:
         lost = list(self._lost())
         if lost:
             raise ModelError(
-                f"the swap cannot be undone: {', '.join(lost)} was changed again since; undo what "
-                "came later first"
+                f"the {self._what} cannot be undone: {', '.join(lost)} was changed again since; "
+                "undo what came later first"
             )
         while self._steps:
             self._steps.pop().undo()

@@ -17,7 +17,7 @@ from relucid.swap.outputs import difference, first_batch, outputs
 from relucid.swap.replace import swap_attributes, swap_modules
 from relucid.swap.reroute import look, swap_calls
 from relucid.swap.result import CALLS_NOT_SOUGHT, Difference, Gain, Refused, Swapped
-from relucid.swap.slots import closed
+from relucid.swap.slots import accelerated, closed
 from relucid.swap.wanted import Wanted, wanted
 from relucid.swap.work import Work
 
@@ -100,6 +100,12 @@ def _check_open(model: nn.Module) -> None:
     reason = closed(model)
     if reason is not None:
         raise ModelError(f"{type(model).__name__} cannot be changed: {reason}")
+    layer = accelerated(model)
+    if layer is not None:
+        raise ModelError(
+            f"{type(model).__name__} is accelerated: its layer {layer!r} leaves out what the "
+            "activation after it makes zero; undo that, swap, and accelerate again"
+        )
 
 
 def _check_inputs(sought: Wanted, making: Maker) -> None:

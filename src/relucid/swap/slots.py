@@ -64,6 +64,8 @@ def closed(module: nn.Module) -> str | None:
     compiled = getattr(module, "_compiled_call_impl", None) is not None
     if compiled or hasattr(module, "_torchdynamo_orig_callable"):
         return "it is compiled by torch.compile; swap before that, and compile again"
+    if type(module).__module__ == "relucid.sparse.mlp":
+        return "its layers rely on the zeros of its activation; make another MLP with the new one"
     return None
 
 
@@ -75,6 +77,13 @@ def closed_paths(model: nn.Module) -> dict[str, str]:
         if reason is not None and not is_below(path, found):
             found[path] = reason
     return found
+
+
+def accelerated(model: nn.Module) -> str | None:
+    """Return the path of a layer that relies on the zeros of the activation after it, if any."""
+    shut = closed_paths(model)
+    return next((path for path, module in model.named_modules() if not is_below(path, shut)
+                 and type(module).__module__ == "relucid.sparse.certified"), None)  # fmt: skip
 
 
 def is_below(path: str, above: Any) -> bool:

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from relucid.errors import ParameterError, UnknownActivationError
-from relucid.functions import Elementwise, catalogue, get
+from relucid.errors import UnknownActivationError
+from relucid.functions import Elementwise, catalogue, read
 from relucid.kernels.choose import Precision, Route
 from relucid.records.accuracy import function_id
 from relucid.verify.points import ALL_PATTERNS, stratified
@@ -85,8 +85,7 @@ def subject(text: str) -> Elementwise:
     a function without a textbook definition to check against, and
     :class:`~relucid.errors.ParameterError`.
     """
-    name, _, chosen = text.partition(":")
-    found = get(name, **dict(map(_assignment, filter(None, chosen.split(",")))))
+    found = read(text)
     if not isinstance(found, Elementwise):
         raise UnknownActivationError(
             f"{found.name} is a {found.kind} function, and verify measures elementwise ones; "
@@ -103,14 +102,3 @@ def subject(text: str) -> Elementwise:
 def everything() -> list[Elementwise]:
     """Every elementwise function of the catalogue, at its defaults."""
     return [a for a in catalogue().values() if isinstance(a, Elementwise)]
-
-
-def _assignment(text: str) -> tuple[str, float]:
-    name, _, value = text.partition("=")
-    try:
-        return name.strip(), float(value)
-    except ValueError as error:
-        raise ParameterError(
-            f"parameters follow the name as in elu:alpha=0.5, and {text!r} is not NAME=VALUE with "
-            "a number"
-        ) from error

@@ -196,7 +196,7 @@ def test_a_draw_keeps_rows_whole(write: Write) -> None:
         ("", "is empty; give a table"),
         ("\n\n", "is empty; give a table"),
         ("a\n1\n2\n", "the first row has 1 cells; a table for a task has 2"),
-        ("size,goal\n1,2\n", "1 rows are too few .* at least 10"),
+        ("size,goal\n1,2\n", "1 rows are too few .* at least 50"),
         ("size,goal\n" + "1,2\n" * 12 + "1,2,3\n" * 3, "line 14 has 3 cells, and the first row 2"),
         ("size,goal\n" + '"x\ny",2\n' * 6 + "1\n", "line 14 has 1 cells"),
         ("a,b,a\n" + "1,2,3\n" * 12, "columns 1 and 3 are both called 'a'; rename one"),

@@ -14,9 +14,10 @@ from relucid.compare.engines.refusal import refused
 from relucid.compare.engines.rehearsal import alone
 from relucid.compare.engines.together import Report, Together
 from relucid.compare.experiment import Experiment, Job
-from relucid.compare.samples import samples_in
 from relucid.compare.training import prepare
 from relucid.errors import RelucidError
+from relucid.probes.batches import samples_in
+from relucid.probes.tensors import bytes_of
 from relucid.records.comparison import Trained
 
 MEMORY = 2**27
@@ -77,6 +78,6 @@ def _bytes(experiment: Experiment, job: Job) -> int:
         alone(learner, next(samples.in_order(job.seed)), experiment.subject.loss)
     except RelucidError:
         return 0
-    values = sum(x.nbytes for x in (*learner.model.parameters(), *learner.model.buffers()))
+    model, kept = bytes_of(learner.model), kept_bytes(learner, experiment)
     rows = max(map(samples_in, samples.held_out), default=0)
-    return 6 * values + 2 * kept_bytes(learner, experiment) * max(1, -(-rows // samples.batch))
+    return 6 * model + 2 * kept * max(1, -(-rows // samples.batch))

@@ -99,7 +99,7 @@ class Elements:
         """Lanes past the end are 0, and what is computed of them is stored nowhere."""
         name = f"llvm.masked.load.{_suffix(kind)}.p0"
         told = ir.FunctionType(kind, (ir.PointerType(), I32, mask.type, kind))
-        zero = ir.Constant(kind, [kind.element(0)] * self.lanes)
+        zero = ir.Constant(kind, 0)
         return builder.call(_declared(builder, name, told), (spot, I32(_bytes(kind)), mask, zero))
 
     def _masked_store(self, builder: ir.IRBuilder, raw: Any, spot: Any, mask: Any) -> None:
@@ -163,7 +163,7 @@ class Elements:
         return builder.trunc(whole, self.vector)
 
     def _all(self, kind: Any, number: int) -> Any:
-        return ir.Constant(self._of(kind), [number] * self.lanes)
+        return ir.Constant(self._of(kind), number)
 
 
 def _declared(builder: ir.IRBuilder, name: str, kind: ir.FunctionType) -> Any:

@@ -181,7 +181,7 @@ class Emitter:
     def _cleared(self, builder: ir.IRBuilder, kind: ir.VectorType, zero: Any) -> Any:
         with builder.goto_entry_block():
             total = builder.alloca(kind)
-        builder.store(ir.Constant(kind, [zero] * self.lanes), total)
+        builder.store(ir.Constant(kind, zero), total)
         return total
 
     def _vector(
@@ -208,7 +208,7 @@ class Emitter:
     def _add(self, builder: ir.IRBuilder, total: Any, value: Any, mask: Any) -> None:
         wide = value if value.type == self.numbers else builder.fpext(value, self.numbers)
         if mask is not None:
-            wide = builder.select(mask, wide, ir.Constant(self.numbers, [0.0] * self.lanes))
+            wide = builder.select(mask, wide, ir.Constant(self.numbers, 0.0))
         builder.store(builder.fadd(builder.load(total, typ=self.numbers), wide), total)
 
     def _one(self, builder: ir.IRBuilder, address: Any, channel: Any) -> Any:

@@ -41,7 +41,7 @@ class Operations:
         """A vector of equal numbers."""
         kind = ir.VectorType(number.type, self.lanes)
         single = builder.insert_element(ir.Constant(kind, ir.Undefined), number, ir.IntType(32)(0))
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), 0)
         return builder.shuffle_vector(single, ir.Constant(kind, ir.Undefined), zeros)
 
     def _emit(
@@ -70,7 +70,7 @@ class Operations:
 
     def _constant(self, number: float | int, kind: ir.VectorType) -> Any:
         exact = number if kind is not self.float else float(number)
-        return ir.Constant(kind, [exact] * self.lanes)
+        return ir.Constant(kind, exact)
 
     def _compare(self, builder: ir.IRBuilder, operation: str, kind: Any, given: list[Any]) -> Any:
         sign = _COMPARED[operation]

@@ -251,4 +251,4 @@ def _two_sum(builder: ir.IRBuilder, a: Any, b: Any) -> tuple[Any, Any]:
 
 
 def _all(kind: ir.VectorType, number: Any) -> ir.Constant:
-    return ir.Constant(kind, [number] * kind.count)
+    return ir.Constant(kind, number)

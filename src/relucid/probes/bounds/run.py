@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from relucid.functions import Activation
 from relucid.functions.bridge import speak_torch, torch_routes
 from relucid.probes.arrange import Arrangement
-from relucid.probes.batches import Batch
+from relucid.probes.batches import Batch, few
 from relucid.probes.book import Book, Opened
 from relucid.probes.bounds.declared import BoundedRoutes
 from relucid.probes.bounds.domain import Boxes, bound_of
@@ -33,8 +33,6 @@ from relucid.records import Bounds, Domain, Gap, Observation
 PATHS = 16
 """Courses of a model that branches on its inputs which are followed; each is a whole pass."""
 ELSEWHERE = "another course of the model, which depends on values of its inputs"
-SAMPLES = 2
-"""Samples of the first batch that are run: they share one domain. One could look unbatched."""
 MANY = f"the course of the model, which takes more than {PATHS} ways"
 
 Verdicts = Mapping[int, Activation | None]
@@ -63,7 +61,7 @@ def with_bounds(
     would without rounding. Where it branches on its inputs every way is followed, up to
     :data:`PATHS`; what is decided otherwise by values is unknown from there on.
     """
-    given = _few(batch)
+    given = few(batch)
     ways, every = _Ways(), len(observation.sites)
 
     def reached(sites: int) -> None:
@@ -289,16 +287,6 @@ def _quiet(shadow: Shadow) -> Iterator[None]:
         speak_torch(BoundedRoutes(before, shadow))
         stack.callback(speak_torch, before)
         yield
-
-
-def _few(batch: Batch) -> Batch:
-    """Return the first samples of a batch."""
-    size = batch_size(batch.args, batch.kwargs)
-
-    def first(tensor: Tensor) -> Tensor:
-        return tensor[:SAMPLES] if tensor.ndim and tensor.shape[0] == size else tensor
-
-    return batch.mapped(first)
 
 
 def _by_unit(ends: Tensor, arrangement: Arrangement, pick: Any) -> NDArray[np.float64]:

@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import fx
 
+from relucid.probes.graph import where
 from relucid.shrink.axes import Atoms, Axes, Layout, Maker, Reading, operands, results
-from relucid.shrink.capture import where
 
 Made = Axes | tuple[Axes, ...]
 
@@ -82,9 +82,9 @@ class Call:
         """Note that an index of the result depends on the operands' same index alone."""
         self.layout.local[self.node] = how
 
-    def read(self, reading: Reading) -> None:
+    def read(self, reading: Reading, grouped: bool = False) -> None:
         """Note an operator that adds channels up."""
-        self.layout.readings.append(reading)
+        (self.layout.grouped if grouped else self.layout.readings).append(reading)
 
     def make(self, weight: fx.Node, units: Atoms | None) -> None:
         """Note a layer and its units."""

@@ -71,10 +71,11 @@ def _convolution(call: Call) -> Axes:
     sides = call.axes(weight)
     if groups == 1:
         units = _whole(call, channels, sides, transposed)
-        call.read(Reading(call.node, values, weight, bias, dim, int(not transposed),
-                          int(transposed), dim, padded, transposed))  # fmt: skip
     else:
         units = _grouped(call, channels, sides, transposed, groups)
+    if groups == 1 or (channels is not None and units is not None):
+        call.read(Reading(call.node, values, weight, bias, dim, int(not transposed),
+                          int(transposed), dim, padded, transposed), groups > 1)  # fmt: skip
     units = _biased(call, units, bias)
     call.make(weight, units)
     lead = call.axes(values)[:1] if batched else ()

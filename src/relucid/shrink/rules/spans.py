@@ -107,8 +107,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys("softmax _softmax log_softmax _log_softmax _safe_softmax cumsum cumprod"
                     .split(), _along),
     **dict.fromkeys(("layer_norm", "native_layer_norm", "rms_norm", "_fused_rms_norm"), _rows),
-    **dict.fromkeys("batch_norm _native_batch_norm_legit_no_training instance_norm "
-                    "_native_batch_norm_legit native_batch_norm cudnn_batch_norm".split(),
+    **dict.fromkeys("batch_norm _native_batch_norm_legit cudnn_batch_norm instance_norm".split(),
                     _channels),
     **dict.fromkeys(("group_norm", "native_group_norm"), _group),
     **dict.fromkeys("max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d "

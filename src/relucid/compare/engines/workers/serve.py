@@ -42,7 +42,7 @@ def serve(source: int, target: int, *, reports: bool) -> None:
         say(READY)
         while True:
             say(train(experiment, orders.get(), tell if reports else None))
-    except Exception as error:
+    except Exception as error:  # whatever the user's code raises: it is raised anew over there
         say(Failure.of(error))
     orders.get()  # nothing more comes but the end
 

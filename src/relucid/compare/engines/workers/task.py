@@ -46,7 +46,7 @@ def carry_out(
         settings, experiment = _opened(parcel[0])
         with settings.applied():
             return train(experiment, job, ask)
-    except Exception as error:
+    except Exception as error:  # whatever the user's code raises: it is raised anew over there
         return Failure.of(error)
 
 

@@ -9,10 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from relucid.compare.samples import SMALLEST
 from relucid.errors import DataError
 
 LEAST = 10
-"""Samples below which a fifth that is kept apart says nothing."""
+"""Samples below which no classes and scales are told from them; a comparison takes more."""
 CLASSES = 1000
 
 
@@ -26,7 +27,7 @@ def check_enough(count: int, where: str | Path, unit: str) -> None:
     if count < LEAST:
         raise DataError(
             f"{plain(where)}: {count} {unit} are too few to train on some and measure on others; "
-            f"give at least {LEAST}"
+            f"give at least {SMALLEST}"
         )
 
 

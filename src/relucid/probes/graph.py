@@ -21,10 +21,10 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves
 
-from relucid.errors import ShrinkError
+from relucid.errors import GraphError
 from relucid.probes.batches import Batch
+from relucid.probes.contents import tensors_within
 from relucid.probes.fast_path import fast_path
-from relucid.shrink.contents import tensors_within
 
 _TORCH = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
 _OWN = "model."
@@ -64,7 +64,7 @@ class _Outputs(nn.Module):
 def capture(model: nn.Module, batch: Batch) -> Captured:
     """Capture the graph of a model, in the mode that it is in, on one batch.
 
-    Raises :class:`~relucid.errors.ShrinkError` where ``torch.export`` refuses it.
+    Raises :class:`~relucid.errors.GraphError` where ``torch.export`` refuses it.
     """
     wrapped = _Outputs(model)
     wrapped.training = model.training
@@ -74,7 +74,7 @@ def capture(model: nn.Module, batch: Batch) -> Captured:
                 wrapped, tuple(batch.args), dict(batch.kwargs), strict=False
             ).run_decompositions({})
     except Exception as error:  # whatever the exporter raises: the model itself ran before
-        raise ShrinkError(_refused(model, error)) from error
+        raise GraphError(_refused(model, error)) from error
     leaves = iter(tree_leaves((tuple(batch.args), dict(batch.kwargs))))
     held: dict[str, Tensor] = dict(wrapped.named_parameters(remove_duplicate=False))
     held |= dict(wrapped.named_buffers(remove_duplicate=False))
@@ -151,11 +151,8 @@ def _refused(model: nn.Module, error: Exception) -> str:
     if "data-dependent" in str(error) or "data dependent" in str(error):
         cure = (
             "its course depends on values of its inputs; write the choice with torch.where or "
-            "torch.cond, or shrink the submodules beside it"
+            "torch.cond, or pass the submodules beside it"
         )
     else:
-        cure = (
-            "make it one that torch.export(strict=False) takes, or shrink the submodules that it "
-            "does take"
-        )
+        cure = "make it one that torch.export(strict=False) takes, or pass the submodules that are"
     return f"{name} cannot be captured ({told:.300}): {cure}"
