@@ -6,20 +6,20 @@ import copy
 import io
 import threading
 from collections.abc import Callable
-from itertools import pairwise
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from rich.console import Console
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 import relucid
-from relucid.errors import DataError, ModelError, ParameterError
+from relucid.errors import ModelError
 from relucid.records import acceleration_from_json
 from relucid.sparse import MLP, Accelerated, CertifiedLinear, PartnerLinear, SkippingLinear
 from relucid.sparse.layer import StaleWarning
+from support.sparse_models import outputs, sequence
 
 t = pytest.importorskip("transformers")
 t.logging.set_verbosity_error()
@@ -31,21 +31,6 @@ ENGINES = {"certified": CertifiedLinear, "selected": PartnerLinear, "skipping": 
 @pytest.fixture(autouse=True)
 def seeded() -> None:
     torch.manual_seed(0)
-
-
-def sequence(*sizes: int) -> nn.Sequential:
-    layers = [one for pair in pairwise(sizes) for one in (nn.Linear(*pair), nn.ReLU())]
-    return nn.Sequential(*layers[:-1]).eval()
-
-
-def numbers(output: Any) -> Tensor:
-    return output if isinstance(output, Tensor) else output[0]
-
-
-@torch.inference_mode()
-def outputs(model: nn.Module, example: Any) -> Tensor:
-    given = model(**example) if isinstance(example, dict) else model(example)
-    return numbers(given).clone()
 
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
@@ -247,157 +232,6 @@ def test_as_a_context_it_undoes_at_the_end() -> None:
         again.undo()
 
 
-class Own(nn.Module):
-    """A plain block whose layers can be spoiled."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.up, self.down = nn.Linear(8, 32), nn.Linear(32, 8)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.down(F.relu(self.up(x)))
-
-
-class Twice(Own):
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(super().forward(x))
-
-
-class Keeps(Own):
-    def forward(self, x: Tensor) -> Tensor:
-        self.last = self.up(x)
-        return self.down(F.relu(self.last))
-
-
-class ByHand(Own):
-    def forward(self, x: Tensor) -> Tensor:
-        return F.linear(F.relu(self.up(x)), self.down.weight, self.down.bias)
-
-
-class Lora(nn.Linear):
-    pass
-
-
-def tied() -> nn.Module:
-    model = Own()
-    model.other = nn.Linear(32, 8)
-    model.other.weight = model.down.weight
-    return model
-
-
-def viewed() -> nn.Module:
-    """Both weights in one piece of memory, as some optimizers lay them."""
-    model, flat = Own(), torch.randn(512)
-    for i, layer in enumerate((model.up, model.down)):
-        layer.weight.data = flat[256 * i : 256 * (i + 1)].view_as(layer.weight)
-    return model
-
-
-def in_two_places() -> nn.Module:
-    model = Own()
-    model.again = model.down
-    return model
-
-
-def changed(change: Callable[[Any], Any]) -> Callable[[], nn.Module]:
-    def build() -> nn.Module:
-        model = Own()
-        change(model)
-        return model
-
-    return build
-
-
-def lora(model: Any) -> None:
-    model.down = Lora(32, 8)
-
-
-def not_finite(model: Any) -> None:
-    model.down.weight.data[0, 0] = float("nan")
-
-
-REFUSED: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
-    "tied": (tied, "down", "shared with 'other.weight'"),
-    "in one memory": (viewed, "down", "shared with 'up.weight'"),
-    "in two places": (in_two_places, "down", "also as 'again'"),
-    "called twice": (Twice, "down", "2 times"),
-    "kept aside": (Keeps, "up", "kept after the pass"),
-    "by hand": (ByHand, "", "not that of an nn.Linear"),
-    "forward hook": (changed(lambda m: m.down.register_forward_hook(lambda *_: None)), "down",
-                     "hooks"),
-    "backward hook": (changed(lambda m: m.up.register_full_backward_hook(lambda *_: None)), "up",
-                      "hooks"),
-    "forward of its own": (changed(lambda m: setattr(m.up, "forward", m.up.forward)), "up",
-                           "replaced on the instance"),
-    "parametrised": (changed(lambda m: nn.utils.parametrizations.weight_norm(m.down)), "down",
-                     "remove_parametrizations"),
-    "LoRA": (changed(lora), "down", "Lora is another kind"),
-    "NaN": (changed(not_finite), "down", "NaN or infinity"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_layers_that_have_to_stay_are_told_with_the_reason(name: str) -> None:
-    build, path, why = REFUSED[name]
-    model, x = build().eval(), torch.randn(2, 8)
-    modules = dict(model.named_modules())
-    before = outputs(model, x)
-    accelerated = relucid.accelerate(model, x)
-    kept = {one.path: one.why for one in accelerated.report.kept}
-    assert why in kept[path]
-    assert path not in accelerated.layers
-    torch.testing.assert_close(outputs(model, x), before, equal_nan=True)
-    accelerated.undo()
-    assert dict(model.named_modules()) == modules
-
-
-@pytest.mark.parametrize(("dtype", "why"), [(torch.float64, "float64"), (torch.float16, "float16")])
-def test_other_dtypes_stay(dtype: torch.dtype, why: str) -> None:
-    model = sequence(8, 32, 8).to(dtype)
-    accelerated = relucid.accelerate(model, torch.randn(2, 8).to(dtype))
-    assert not accelerated.layers and why in accelerated.report.kept[0].why
-
-
-def test_small_layers_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relucid.sparse.unfit.LEAST", 1 << 16)
-    kept = relucid.accelerate(sequence(8, 32, 8)).report.kept
-    assert ["too small" in one.why for one in kept] == [True, True]
-
-
-def test_layers_that_do_not_pay_stay() -> None:
-    model, x = sequence(8, 32, 8), torch.randn(2, 8)
-    with torch.no_grad():
-        model[0].bias += 5.0  # no zeros
-    accelerated = relucid.accelerate(model, x)
-    assert (
-        not accelerated.layers and type(model[2]) is nn.Linear and model[2].weight.is_contiguous()
-    )
-    assert ["as fast in full from" in one.why for one in accelerated.report.kept] == [True, True]
-
-
-@pytest.mark.parametrize(
-    ("wrap", "why"),
-    [
-        (nn.DataParallel, "accelerate model.module"),
-        (lambda m: torch.compile(m, backend="eager"), "accelerate model._orig_mod"),
-        (lambda m: torch.jit.trace(m, torch.randn(1, 8)), "TorchScript"),
-    ],
-)  # fmt: skip
-@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
-def test_wrappers_are_refused(wrap: Callable[[nn.Module], nn.Module], why: str) -> None:
-    with pytest.raises(ModelError, match=why):
-        relucid.accelerate(wrap(sequence(8, 32, 8)))
-
-
-def test_what_is_no_model_or_no_example_is_refused() -> None:
-    with pytest.raises(ModelError):
-        relucid.accelerate(nn.Linear)  # type: ignore[arg-type]
-    with pytest.raises(DataError):
-        relucid.accelerate(sequence(8, 32, 8), torch.randn(2, 9))
-    with pytest.raises(DataError):
-        relucid.accelerate(sequence(8, 32, 8), [])
-
-
 def test_a_model_that_would_compute_something_else_is_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -428,47 +262,31 @@ def test_under_inference_mode_weights_stay_such_as_can_be_trained() -> None:
     assert all(p.grad is not None and not p.is_inference() for p in model.parameters())
 
 
-@pytest.mark.parametrize("gated", [False, True])
-@pytest.mark.parametrize("activation", ["relu", "squared_relu", "thresholded_relu", "hardshrink"])
-def test_mlp_computes_its_formula(activation: str, gated: bool) -> None:
-    block, x = MLP(16, 64, activation, gated=gated).eval(), torch.randn(2, 3, 16)
-    act = relucid.get(activation)
-    first = block.gate if gated else block.up
-    z = F.linear(x, first.weight, first.bias)
-    h = act(z) * F.linear(x, block.up.weight, block.up.bias) if gated else act(z)
-    expected = F.linear(h, block.down.weight, block.down.bias)
-    torch.testing.assert_close(outputs(block, x), expected.detach())
-    assert block.down.seen.sparse == 1
-    assert isinstance(first, CertifiedLinear) == (activation != "hardshrink")
-
-
-def test_mlp_trains_loads_and_changes_its_dtype() -> None:
-    block, x = MLP(16, 64, bias=False, gated=True), torch.randn(2, 16)
-    optimizer = torch.optim.SGD(block.parameters(), lr=0.1)
-    for _ in range(2):
-        block(x).square().sum().backward()
-        optimizer.step()
-    trained = outputs(block, x)
-    block.eval()
-    torch.testing.assert_close(outputs(block, x), trained)
-    assert block.gate.seen.sparse == block.up.seen.sparse == 1
-    other = MLP(16, 64, bias=False, gated=True).eval()
-    other.load_state_dict(block.state_dict())
-    torch.testing.assert_close(outputs(copy.deepcopy(other), x), trained)
-    assert other.to(torch.bfloat16)(x.bfloat16()).dtype is torch.bfloat16
-    assert "width=16" in repr(block)
-
-
 def test_a_checkup_names_the_layers_and_prescribes_it() -> None:
     model, x = sequence(16, 4096, 16), torch.randn(64, 16)
     with torch.no_grad():
         model[0].bias -= 1.0
     (finding,) = [f for f in relucid.checkup(model, x).findings if f.rule == "exploitable_zeros"]
-    assert "0 and 2 could leave out" in finding.meaning and "at most" in finding.title
+    assert "layers 0 and 2 could leave out" in finding.meaning and "up to" in finding.title
     (code,) = [one.code for one in finding.prescriptions]
     space: dict[str, Any] = {"model": model, "data": x}
     exec(code, space)
     assert space["accelerated"].layers.keys() == {"0", "2"}
+
+
+def test_a_checkup_of_an_accelerated_model_sees_what_it_sees_without() -> None:
+    """The layers compute in full while their operations are watched."""
+    model, x = sequence(8, 32, 8), torch.randn(64, 8)
+    (before,) = relucid.checkup(model, x).observation.sites
+    with relucid.accelerate(model, x) as accelerated:
+        (after,) = relucid.checkup(model, x).observation.sites
+        assert after.layer is not None and before.layer is not None and after.reader is not None
+        assert replace(after.layer, kind="Linear") == before.layer
+        assert after.variance == pytest.approx(before.variance)
+        assert "watched" in accelerated.seen["0"].reason
+        with torch.device("cpu"):
+            outputs(model, x)
+        assert accelerated.seen["0"].sparse == 1
 
 
 def test_activations_are_not_swapped_under_layers_that_rely_on_their_zeros() -> None:
@@ -480,9 +298,3 @@ def test_activations_are_not_swapped_under_layers_that_rely_on_their_zeros() -> 
     swapped = relucid.swap(holder, "relu", to="gelu")
     assert [one.path for one in swapped.changed] == ["1"]
     assert "make another MLP" in swapped.refused[0].why
-
-
-def test_mlp_needs_zeros() -> None:
-    with pytest.raises(ParameterError, match=r"gelu gives no exact zeros.*squared_relu"):
-        MLP(8, 16, "gelu")
-    assert type(MLP(8, 16, certify=False).up) is nn.Linear

@@ -57,6 +57,7 @@ class Gated(nn.Module):
         torch.manual_seed(0)
         self.gate, self.up = nn.Linear(WIDTH, HIDDEN), nn.Linear(WIDTH, HIDDEN)
         self.down, self.combine = nn.Linear(HIDDEN, WIDTH), combine
+        self.act = relucid.nn.make("squared_relu")
 
     def forward(self, x: Tensor) -> Tensor:
         return self.down(self.combine(self, x))
@@ -275,6 +276,7 @@ PRODUCTS: dict[str, Callable[[Any, Tensor], Tensor]] = {
     "act first": lambda m, x: F.relu(m.gate(x)) * m.up(x),
     "act last": lambda m, x: (lambda g: m.up(x) * F.relu(g))(m.gate(x)),
     "squared": lambda m, x: F.relu(m.gate(x)).square() * m.up(x),
+    "relucid.nn": lambda m, x: m.act(m.gate(x)) * m.up(x),
     "inputs dropped out": lambda m, x: F.relu(m.gate(F.dropout(x, training=False))) * m.up(x),
     "with dropout": lambda m, x: F.dropout(F.relu(m.gate(x)), training=False) * m.up(x),
     "both moved": lambda m, x: (F.relu(m.gate(x).unflatten(-1, (4, 8)))
@@ -291,7 +293,8 @@ def products() -> Searched:
 @pytest.mark.parametrize("form", PRODUCTS)
 def test_gated_blocks(form: str, products: Searched) -> None:
     (model, found), x = products[form], torch.randn(64, WIDTH)
-    assert found.found == [Block("down", "relu", "gate", 0.0, "up")] and not found.refused
+    function = "squared_relu" if form == "relucid.nn" else "relu"
+    assert found.found == [Block("down", function, "gate", 0.0, "up")] and not found.refused
     assert is_unchanged(model, found.found, x)
 
 
@@ -348,12 +351,23 @@ def test_without_an_example_only_what_is_certain() -> None:
     assert "pass example=" in found.notes[0]
 
 
-def test_hooks_that_are_given_z_count_as_readers() -> None:
-    model = Plain(nn.ReLU())
-    handle = model.hidden.register_forward_hook(lambda module, args, h: None)  # type: ignore[union-attr, operator]
-    assert "hooks of 'hidden'" in blocks_of(model, torch.randn(2, WIDTH)).refused["up"]
+@pytest.mark.parametrize(
+    ("hidden", "path"),
+    [
+        (nn.ReLU(), "hidden"),
+        (relucid.nn.make("squared_relu"), "hidden"),
+        (nn.Sequential(nn.Identity(), nn.ReLU()), "hidden.0"),
+    ],
+    ids=["one operator", "several", "none"],
+)
+def test_hooks_that_are_given_z_count_as_readers(hidden: nn.Module, path: str) -> None:
+    model, x = Plain(hidden), torch.randn(2, WIDTH)
+    handle = model.get_submodule(path).register_forward_hook(lambda module, args, h: None)
+    assert f"hooks of {path!r}" in blocks_of(model, x).refused["up"]
     handle.remove()
-    assert not blocks_of(model, torch.randn(2, WIDTH)).refused
+    handle = model.register_forward_hook(lambda module, args, h: None)
+    assert not blocks_of(model, x).refused
+    handle.remove()
 
 
 def test_a_model_that_cannot_be_captured_is_searched_by_its_structure() -> None:

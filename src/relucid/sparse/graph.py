@@ -29,7 +29,11 @@ class GraphBlocks:
     def __init__(self, captured: Captured, model: nn.Module, fitness: Fitness) -> None:
         self._captured, self._fitness = captured, fitness
         self._modules = dict(model.named_modules(remove_duplicate=False))
+        self._hooked = {path for path, one in self._modules.items()
+                        if one._forward_hooks or one._forward_pre_hooks}  # fmt: skip
         nodes = captured.nodes
+        self._running = {path for node in nodes for path in _stack(node)}
+        """Modules in which an operator runs; an nn.Identity has none."""
         self._place = {node: i for i, node in enumerate(nodes)}
         self._linear = [node for node in nodes if name_of(node) == "linear"]
         self._calls = Counter(map(path_of, self._linear))
@@ -65,7 +69,7 @@ class GraphBlocks:
                 found[node] = site.activation.name, z
         for z, trail in self._trails.items():
             for node, (state, _) in trail.states.items():
-                if node not in found and state is State.ZERO and _reads(node, trail):
+                if node not in found and state is State.ZERO and self._reads(node, trail):
                     found[node] = "relu" if trail.level == 0.0 else "thresholded_relu", z
         return dict(sorted(found.items(), key=lambda item: self._place[item[0]]))
 
@@ -93,17 +97,27 @@ class GraphBlocks:
         return Block(last, function, path_of(z), trail.level, self._partner(z, trail))
 
     def _checked(self, z: fx.Node, trail: Trail) -> Trail:
-        """Return a trail, without what hooks of modules around what reads z would be given."""
+        """Return a trail; without a level where hooks of other modules are given z, or may be."""
         around = set(_stack(z))
-        for node, (state, _) in trail.states.items():
-            if state is State.VALUES or not _reads(node, trail):
-                continue
-            for path in set(_stack(node)) - around:
-                module = self._modules.get(path)
-                if module and (module._forward_hooks or module._forward_pre_hooks):
-                    why = f"its output is also read by hooks of {path!r}"
-                    return Trail(trail.states, -math.inf, why)
+        given = {
+            path for node, (state, _) in trail.states.items()
+            if state is not State.VALUES and self._reads(node, trail)
+            for path in _stack(node)
+        }  # fmt: skip
+        beside = path_of(z).rpartition(".")[0]
+        for path in self._hooked - around:
+            unseen = path not in self._running and path.startswith(beside and f"{beside}.")
+            if path in given or unseen:
+                why = f"its output is also read by hooks of {path!r}"
+                return Trail(trail.states, -math.inf, why)
         return trail
+
+    def _reads(self, node: fx.Node, trail: Trail) -> bool:
+        """Whether a node reads z itself, or what differs with it."""
+        site = self._sites.get(node)
+        read = node.all_input_nodes if site is None else [*node.all_input_nodes, site.entry]
+        states = (trail.states.get(one) for one in read)
+        return any(state is not None and state[0] in CHANGED for state in states)
 
     def _origin(self, node: Any) -> tuple[fx.Node | None, Moves]:
         """Return the linear layer whose output a node holds, and how that was moved."""
@@ -190,12 +204,6 @@ def _varying(captured: Captured) -> set[fx.Node]:
         if node.name in captured.inputs or any(x in varying for x in node.all_input_nodes):
             varying.add(node)
     return varying
-
-
-def _reads(node: fx.Node, trail: Trail) -> bool:
-    """Whether a node reads z itself, or what differs with it."""
-    states = (trail.states.get(one) for one in node.all_input_nodes)
-    return any(state is not None and state[0] in CHANGED for state in states)
 
 
 def _stack(node: fx.Node) -> list[str]:

@@ -11,10 +11,14 @@ from typing import Any, ClassVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils._device import DeviceContext
 
 from relucid.nn.ordinary import is_ordinary
 from relucid.sparse.calibrate import MOST_TOKENS, Calibration, calibration_of
 from relucid.sparse.products import STORAGE
+
+_function_modes: Callable[[], int] = getattr(torch._C, "_len_torch_function_stack", lambda: 1)
+"""How many modes are shown the functions that are called."""
 
 _LONGEST_WAIT = 64
 """Calls after which it is looked at again whether leaving out work pays."""
@@ -190,6 +194,8 @@ class SparseLinear(nn.Linear):
             return "gradients are wanted; run it under torch.inference_mode()"
         if not (is_ordinary(x) and weight.is_cpu and x.is_cpu):
             return "recorded or transformed by PyTorch, or not on the CPU"
+        if _function_modes() and _is_watched():
+            return "its operations are watched, by relucid.watch or another mode"
         dtype = weight.dtype
         if x.dtype is not dtype or dtype not in STORAGE or torch.is_autocast_enabled("cpu"):
             return "not float32 or bfloat16 throughout"
@@ -222,6 +228,12 @@ class SparseLinear(nn.Linear):
         if way is None:
             way = self._ways[key] = _Way(self.calibrate(tokens).limit)
         return way
+
+
+def _is_watched() -> bool:
+    """Whether somebody is shown all operations, and would miss some; a default device is not."""
+    modes = torch.overrides._get_current_function_mode_stack()
+    return any(not isinstance(mode, DeviceContext) for mode in modes)
 
 
 def _version(tensor: Tensor) -> int:

@@ -97,11 +97,13 @@ class _Walk:
 
     def step(self, node: fx.Node) -> str:
         """Add a node; return why z has to stay as it is, or nothing."""
-        read = [self.states[one] for one in node.all_input_nodes if one in self.states]
+        site = self._sites.get(node)
+        given = [*node.all_input_nodes, *([site.entry] if site else [])]
+        read = [self.states[one] for one in given if one in self.states]
         if not read:
             return ""
         changed = any(state in CHANGED for state, _ in read)
-        found = self._activated(self._sites.get(node))
+        found = self._activated(site)
         if found is None and self._activated(self._inside.get(node)) is not None:
             return ""  # an operator of a module that is looked at as a whole, at its last one
         if found is None and node.op == "call_function":
