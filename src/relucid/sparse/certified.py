@@ -85,6 +85,18 @@ class CertifiedLinear(SparseLinear):
             self.gates = Gates(x.clone(), out.clone())
         return count >= 0, count / out.numel()
 
+    def open_share(self, x: Tensor) -> float | None:
+        """Return the share of units that it computes of inputs (tokens, width); None: of no such.
+
+        Whatever it would choose to do by the times on this machine.
+        """
+        if self._stale() is not None:
+            return None
+        x = x.detach().contiguous()
+        out = x.new_empty(len(x), self.out_features)
+        count = self._product(len(x))(x, out)
+        return count / out.numel() if count >= 0 else None
+
     def subject(self, tokens: int, share: float) -> tuple[Callable[[], float], Tensor]:
         """Return a call that computes about a share of the units, by a level of its own."""
         x = torch.randn(tokens, self.in_features).to(self.weight.dtype)
@@ -93,4 +105,4 @@ class CertifiedLinear(SparseLinear):
         ranked = z.float().flatten()
         level = float(ranked.kthvalue(z.numel() - above).values) if above else float("inf")
         product = self._product(tokens, level)
-        return (lambda: self._computed(product, x, torch.empty_like(z), 1.0)[1]), x
+        return (lambda: self._called(product, x)), x

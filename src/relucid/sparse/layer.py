@@ -149,6 +149,12 @@ class SparseLinear(nn.Linear):
     def subject(self, tokens: int, share: float) -> tuple[Callable[[], float], Tensor]:
         """For calibration: a call at about this share, which returns the share; and its input."""
 
+    def _called(self, product: Any, x: Tensor) -> float:
+        """All that a call does which leaves out work, whether that pays or not; the share."""
+        self._obstacle(x) or self._stale() or self._without(x)
+        out = torch.empty((*x.shape[:-1], self.out_features), dtype=x.dtype)
+        return self._computed(product, x, out, 1.0)[1]
+
     @abstractmethod
     def _product(self, tokens: int) -> Any:
         """A product for a number of tokens, for one call at a time."""

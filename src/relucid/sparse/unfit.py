@@ -12,7 +12,7 @@ from relucid.errors import ModelError
 from relucid.swap.slots import Slot, closed, parents, slots, trouble_with
 
 LEAST = 1 << 16
-"""Numbers of a weight: below, finding what is zero takes as long as the product (16 us)."""
+"""Numbers of a weight: below, a call that looks for zeros takes as long as the product (7 us)."""
 DTYPES = (torch.float32, torch.bfloat16)
 _WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module",
              "DistributedDataParallel": "module", "FullyShardedDataParallel": "module"}  # fmt: skip

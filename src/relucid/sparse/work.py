@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-import torch
 from torch import nn
 
 from relucid.records.acceleration import Expected, FastBlock, FastLayer
@@ -92,12 +91,7 @@ class Work:
     def _computed(self, path: str, layer: CertifiedLinear) -> float | None:
         """Return the share of units that a layer computes of the example; None: not known."""
         seen = self._seen.get(path)
-        if seen is None or layer._stale() is not None:
-            return None
-        rows, out = seen.rows, seen.rows.new_empty(len(seen.rows), layer.out_features)
-        with torch.inference_mode():
-            share = layer._computed(layer._product(len(rows)), rows, out, 1.0)[1]
-        return share if share >= 0.0 else None
+        return None if seen is None else layer.open_share(seen.rows)
 
     def _put(self, path: str, layer: SparseLinear, share: float | None) -> FastLayer | None:
         """Put a layer in its place; refuse it, and put nothing, where it does not pay.
