@@ -9,7 +9,7 @@ checkup: .venv/installed  ## the main job on the shipped digits: findings, and c
 
 test: .venv/installed
 	# Bytecode is kept, whatever the shell says: 60 tests start processes that import the package.
-	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal
 
 lint: .venv/installed
 	$(BIN)/ruff check .

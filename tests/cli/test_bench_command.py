@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from relucid.bench import from_json, measure
 from relucid.bench import run as runs
 from relucid.cli import main
 from relucid.interleave import Effort
+from support import fresh
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -82,5 +82,4 @@ def test_the_command_loads_no_peer_before_it_is_asked() -> None:
         "import sys, relucid.cli; "
         "print([m for m in ('jax', 'torch._inductor') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert fresh.run(code).stdout == "[]\n"

@@ -12,6 +12,7 @@ import pytest
 
 from relucid.cli import main
 from relucid.functions import catalogue
+from support import fresh
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -122,5 +123,4 @@ def test_the_command_does_not_load_what_help_does_not_need() -> None:
         "import sys, relucid.cli; "
         "print([m for m in ('sympy', 'altair', 'matplotlib', 'jinja2') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert fresh.run(code).stdout == "[]\n"

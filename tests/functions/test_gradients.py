@@ -1,4 +1,8 @@
-"""Declared derivatives are the derivatives: by finite differences, by PyTorch, by brute force."""
+"""Declared derivatives are the derivatives: by finite differences, by PyTorch, by brute force.
+
+Finite differences of functions of one input are in ``tests/nn/test_transforms.py``: the modules
+call them.
+"""
 
 from __future__ import annotations
 
@@ -32,13 +36,6 @@ def _away_from_kinks(case: Case, *shape: int) -> Tensor:
 
 def _seeded() -> torch.Generator:
     return torch.Generator().manual_seed(11)
-
-
-@elementwise
-def test_first_and_second_derivatives(case: Case) -> None:
-    x = _away_from_kinks(case, 2, 9)
-    assert gradcheck(case.activation, (x,), check_forward_ad=True, check_batched_grad=True)
-    assert gradgradcheck(case.activation, (x,))
 
 
 @elementwise

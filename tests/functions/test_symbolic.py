@@ -5,8 +5,6 @@ from __future__ import annotations
 import ast
 import inspect
 import math
-import subprocess
-import sys
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +23,7 @@ from relucid.functions.symbolic.show import plain_text
 from relucid.functions.symbolic.view import symbolic_view
 from relucid.functions.symbolic.words import VOCABULARY, WORDS
 from relucid.functions.words import Words
+from support import fresh
 from support.cases import ELEMENTWISE, VECTOR, Case
 from support.truth import TRUTHS
 
@@ -227,4 +226,4 @@ def test_parameters_that_are_arrays_are_refused() -> None:
 
 def test_sympy_is_loaded_only_when_it_is_asked() -> None:
     code = "import relucid, sys; relucid.get('gelu')(0.5); sys.exit('sympy' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert fresh.run(code).returncode == 0

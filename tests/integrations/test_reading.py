@@ -1,7 +1,6 @@
 """The numbers that are logged, against means worked out here, and what cannot be logged."""
 
 import importlib
-import subprocess
 import sys
 
 import numpy as np
@@ -13,6 +12,7 @@ import relucid
 from relucid.errors import MissingDependencyError, ParameterError, RecordError
 from relucid.integrations.reading import Reader, scalars
 from relucid.probes import history
+from support import fresh
 from support.hosted import OwnCount, Twice, batches
 
 QUANTITIES = {"fire_rate", "dead", "window_dead", "revived", "gradient", "scale"}
@@ -113,5 +113,4 @@ def test_missing_mlflow_is_told_when_it_is_needed(monkeypatch):
 def test_import_of_relucid_loads_none_of_them():
     hosts = ["lightning", "pytorch_lightning", "transformers", "tensorboard", "mlflow", "wandb"]
     code = f"import sys, relucid, relucid.probes; print([h for h in {hosts} if h in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert fresh.run(code).stdout == "[]\n"

@@ -17,6 +17,7 @@ from relucid.kernels.cache import KernelCacheWarning, load, store
 from relucid.kernels.describe import describe
 from relucid.kernels.llvm import compile as compiler
 from relucid.kernels.llvm import emit
+from support import fresh
 
 RUN = """
 import sys, warnings
@@ -35,23 +36,21 @@ print(len(compilations), "emit" if "relucid.kernels.llvm.emit" in sys.modules el
 """
 
 
-def started(folder, program=RUN):
-    environment = {**os.environ, "RELUCID_CACHE": str(folder)}
+def started(folder):
     return subprocess.Popen(
-        [sys.executable, "-c", program],
-        env=environment,
+        [sys.executable, "-c", RUN],
+        env={**os.environ, "RELUCID_CACHE": str(folder)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
 
 
-def run(folder, program=RUN):
-    """What a new process prints, and what it says on stderr."""
-    process = started(folder, program)
-    printed, said = process.communicate(timeout=300)
-    assert process.returncode == 0, said
-    return printed.split(), said
+def run(folder):
+    """What another process prints, and what it says on stderr."""
+    done = fresh.run(f"import os\nos.environ['RELUCID_CACHE'] = {str(folder)!r}\n{RUN}")
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split(), done.stderr
 
 
 @pytest.fixture

@@ -1,8 +1,5 @@
 """Learned parameters in kernels: shared and one a channel, in any layout, summed in one order."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
@@ -11,6 +8,7 @@ import relucid
 from relucid import nn as rnn
 from relucid.kernels.contract import BLOCK, ROW
 from relucid.kernels.llvm import run
+from support import fresh
 from support.kernels import DTYPES, same_bits, threads
 
 # Fewer channels than a register holds numbers, as many, and more; and none divides ROW evenly.
@@ -143,7 +141,7 @@ def test_no_channels_at_all_do_not_end_the_process():
         "y = relucid.get('elu', alpha=torch.ones(0, requires_grad=True))(x); y.sum().backward();"
         "print(tuple(y.shape), tuple(x.grad.shape))"
     )
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    ended = fresh.run(program)
     assert (ended.returncode, ended.stdout) == (0, "(2, 0) (2, 0)\n")
 
 

@@ -1,8 +1,6 @@
 """What kernels write and keep: nothing outside their results, and no more than backward needs."""
 
 import gc
-import subprocess
-import sys
 import weakref
 
 import numpy as np
@@ -19,6 +17,7 @@ from relucid.kernels.llvm import run
 from relucid.kernels.llvm.compile import _text, compiled, machine
 from relucid.kernels.llvm.run import Kernel
 from relucid.nn import memory
+from support import fresh
 from support.cases import ELEMENTWISE
 from support.kernels import DTYPES, same_bits, threads
 from support.modules import by_case, module_of
@@ -229,8 +228,7 @@ def test_nan_costs_a_byte_an_element_and_only_then():
 def test_large_results_are_advised_whole_huge_pages_inside_themselves(monkeypatch):
     asked = []
     monkeypatch.setattr(memory, "_advise", lambda *given: asked.append(given) or 0)
-    monkeypatch.setattr(memory, "_HUGE", 1 << 22)
-    made = memory.fresh_like(torch.empty(3 << 20))
+    made = memory.fresh_like(torch.empty(9 << 20))
     small = memory.fresh_like(torch.empty(100))
     ((start, length, advice),) = asked
     assert small.numel() == 100
@@ -266,5 +264,5 @@ for name in ("relu", "silu", "prelu", "swiglu", "softmax"):
 
 def test_helpers_of_a_call_are_made_on_the_cpu_whatever_the_default_device():
     # In a process of its own: memory on another device ends it.
-    ended = subprocess.run([sys.executable, "-c", ON_META], capture_output=True, text=True)
+    ended = fresh.run(ON_META)
     assert (ended.returncode, ended.stderr) == (0, "")

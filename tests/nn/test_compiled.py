@@ -1,8 +1,5 @@
 """Activations inside what torch.compile makes: which are operators, and what they compute."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
 from torch import nn
@@ -14,6 +11,7 @@ from relucid import nn as rnn
 from relucid.errors import DeclarationError
 from relucid.nn import operators
 from relucid.nn.operators import in_numbers, in_words
+from support import fresh
 from support.cases import ELEMENTWISE
 from support.modules import module_of
 
@@ -368,7 +366,8 @@ def test_another_process_finds_a_users_function_by_its_words(tmp_path):
         "y = torch.ops.relucid.value(torch.zeros(2), 'mine:bump()', [3.0])\n"
         "assert y.tolist() == [3.0, 3.0], y\n"
     )
-    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, timeout=300)
+    done = fresh.run(script, tmp_path)
+    assert done.returncode == 0, done.stderr
 
 
 def test_words_that_are_no_longer_declared_are_refused():

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from support import fresh
 
 
 def test_heavy_libraries_wait_for_their_use() -> None:
@@ -12,5 +11,5 @@ def test_heavy_libraries_wait_for_their_use() -> None:
         "import sys, relucid.report; "
         "print(*sorted({'altair', 'jinja2', 'rich', 'vl_convert'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == ""
+    done = fresh.run(code)
+    assert (done.returncode, done.stdout) == (0, "\n")

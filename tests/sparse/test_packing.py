@@ -465,7 +465,9 @@ def test_packing_frees_the_memory():
 
 # Dynamo itself looks at .grad of tensors inside a model whose graph was broken before.
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # which Dynamo looks at
 def test_compiled_models_are_packed_from_outside_and_blocks_inside_break_the_graph():
+    torch._dynamo.reset()
     model, x = built("dense")
     model.eval()
     compiled, packed = torch.compile(model, backend="aot_eager"), relucid.pack()

@@ -1,8 +1,6 @@
 """Where kernels run, and what is said where they cannot."""
 
 import importlib.util
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -11,6 +9,7 @@ from relucid.errors import KernelError, MissingDependencyError
 from relucid.functions import get
 from relucid.kernels.build import Builder
 from relucid.kernels.triton import availability, available, launch
+from support import fresh
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 
@@ -45,4 +44,4 @@ def test_without_triton_its_installation_is_named(monkeypatch):
 
 def test_importing_does_not_import_triton():
     code = "import sys, relucid.kernels.triton; sys.exit('triton' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert fresh.run(code).returncode == 0
