@@ -24,7 +24,7 @@ from relucid.machine import own_version
 MOST_TOKENS = 64
 """Tokens at a time above which nothing is left out: together they need almost every unit."""
 
-SHARES = (0.0, 0.1, 0.5)
+SHARES = (0.0, 0.1, 0.4, 1.0)
 """Shares of units that are timed."""
 
 _PAYS = 0.93

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
@@ -101,8 +102,8 @@ class CertifiedLinear(SparseLinear):
         """Return a call that computes about a share of the units, by a level of its own."""
         x = torch.randn(tokens, self.in_features).to(self.weight.dtype)
         z = self.in_full(x)
-        above = int(share * z.numel())
         ranked = z.float().flatten()
-        level = float(ranked.kthvalue(z.numel() - above).values) if above else float("inf")
+        below = z.numel() - int(share * z.numel())
+        level = float(ranked.kthvalue(below).values) if below else -math.inf
         product = self._product(tokens, level)
         return (lambda: self._called(product, x)), x

@@ -122,8 +122,9 @@ class SparseLinear(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x @ weight.T + bias``, or what stands in for it: see the class."""
         if torch.compiler.is_compiling():
-            return self.in_full(x)
-        reason = self._obstacle(x) or self._stale() or self._without(x)
+            return F.linear(x, self.weight, self.bias)
+        obstacle = self._obstacle(x)
+        reason = obstacle or self._stale() or self._without(x)
         if reason is None:
             made = self._attempt(x if x.is_contiguous() else x.contiguous())
             if type(made) is Tensor:
@@ -132,7 +133,7 @@ class SparseLinear(nn.Linear):
             reason = str(made)
         self.seen.dense += 1
         self.seen.reason = reason
-        return self.in_full(x)
+        return F.linear(x, self.weight, self.bias) if obstacle else self.in_full(x)
 
     def calibrate(self, tokens: int) -> Calibration:
         """Time this layer for as many tokens on this machine, or recall it: tenths of a second."""
@@ -142,7 +143,7 @@ class SparseLinear(nn.Linear):
         return self._calibrations[key]
 
     def in_full(self, x: Tensor) -> Tensor:
-        """Return the output with nothing left out."""
+        """Return the output with nothing left out, where nobody records operations."""
         return F.linear(x, self.weight, self.bias)
 
     @abstractmethod
@@ -179,6 +180,8 @@ class SparseLinear(nn.Linear):
 
     def _without(self, x: Tensor) -> str | None:
         """What else an attempt is without."""
+        if not 0 < x.numel() <= MOST_TOKENS * self.in_features:
+            return f"more than {MOST_TOKENS} tokens at a time, or none"
         return None
 
     def _fresh(self) -> bool:
@@ -205,9 +208,8 @@ class SparseLinear(nn.Linear):
         dtype = weight.dtype
         if x.dtype is not dtype or dtype not in STORAGE or torch.is_autocast_enabled("cpu"):
             return "not float32 or bfloat16 throughout"
-        width = self.in_features
-        if not x.ndim or x.size(-1) != width or not 0 < x.numel() <= MOST_TOKENS * width:
-            return f"more than {MOST_TOKENS} tokens at a time, or none"
+        if not x.ndim or x.size(-1) != self.in_features:
+            return "inputs of another width"
         return None
 
     def _attempt(self, x: Tensor) -> Tensor | str:

@@ -52,7 +52,7 @@ class PartnerLinear(SparseLinear):
         gates = self.gate.gates
         if gates is None or gates.inputs.numel() != x.numel():
             return "its gate was not called before it, or computed in full"
-        return None
+        return super()._without(x)
 
     def _product(self, tokens: int) -> ListedProduct:
         return ListedProduct(tokens, self.weight, self._bias32, self.gate.level, self._most)

