@@ -414,6 +414,9 @@ def test_the_memory_of_the_shadow():
     assert gate.extra_bytes / (gate.weight.numel() * 4) == pytest.approx(0.25, rel=0.1)
     assert down.extra_bytes == 0
     assert down.weight.untyped_storage().nbytes() == down.weight.numel() * 4
+    _, (gate, _, down) = gated(torch.bfloat16, width=512, hidden=2048)
+    assert gate.extra_bytes / (gate.weight.numel() * 2) == pytest.approx(0.5, rel=0.1)
+    assert down.extra_bytes == down.weight.numel() * 2
 
 
 def test_a_negative_level_is_refused():
