@@ -92,8 +92,12 @@ def _measured(report: Acceleration) -> Iterator[str]:
 
 
 def _of_what(layers: tuple[FastLayer, ...]) -> str:
-    certified = sum(layer.way == "certified" for layer in layers)
-    return f" (8-bit copies of {plural(certified, 'weight')})" if certified else ""
+    kinds = ("8-bit", "certified"), ("transposed", "skipping")
+    counts = [
+        (kind, sum(x.way == way and x.extra_bytes > 0 for x in layers)) for kind, way in kinds
+    ]
+    told = [f"{kind} copies of {plural(count, 'weight')}" for kind, count in counts if count]
+    return f" ({' and '.join(told)})" if told else ""
 
 
 def _kept(pen: Pen, report: Acceleration) -> Iterator[RenderableType]:

@@ -20,7 +20,7 @@ from relucid.sparse.products import STORAGE
 _function_modes: Callable[[], int] = getattr(torch._C, "_len_torch_function_stack", lambda: 1)
 """How many modes are shown the functions that are called."""
 
-_LONGEST_WAIT = 64
+_LONGEST_WAIT = 256
 """Calls after which it is looked at again whether leaving out work pays."""
 
 _MEMORY = 0.25
