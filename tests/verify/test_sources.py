@@ -114,7 +114,8 @@ def test_a_new_version_of_a_peer_decides_its_numbers_only(monkeypatch: pytest.Mo
     installed = sources.versions
 
     def newer(libraries: Iterable[str]) -> dict[str, str]:
-        return {n: "new" if n == "jax" else v for n, v in installed(libraries).items()}
+        libraries = list(libraries)
+        return installed(libraries) | {n: "new" for n in libraries if n == "jax"}
 
     monkeypatch.setattr(sources, "versions", newer)
     assert changed(before) == {"jax"}

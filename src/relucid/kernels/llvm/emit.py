@@ -21,7 +21,7 @@ from relucid.kernels.contract import Loop
 from relucid.kernels.llvm.elements import Elements
 from relucid.kernels.llvm.header import HEADER, Header
 from relucid.kernels.llvm.operations import Operations
-from relucid.kernels.llvm.places import counted, place, word
+from relucid.kernels.llvm.places import counted, own_share, place, word
 
 I1, I8, I32, I64 = (ir.IntType(n) for n in (1, 8, 32, 64))
 POINTER, DOUBLE = ir.PointerType(), ir.DoubleType()
@@ -97,12 +97,8 @@ class Emitter:
             parts = _quotient_up(builder, parts, word(builder, words, Header.block))
         first, last = I64(0), parts
         if shared:
-            me, threads = (
-                builder.zext(builder.call(_asked(builder, words, slot), ()), I64)
-                for slot in (Header.thread, Header.threads)
-            )
-            first = builder.udiv(builder.mul(parts, me), threads)
-            last = builder.udiv(builder.mul(parts, builder.add(me, I64(1))), threads)
+            asked = Header.thread, Header.threads
+            first, last, _ = own_share(builder, words, parts, asked)
         builder.call(part, (words, first, last))
         builder.ret_void()
 
@@ -234,12 +230,6 @@ def _quotient_up(builder: ir.IRBuilder, a: Any, b: Any) -> Any:
 
 def _smaller(builder: ir.IRBuilder, a: Any, b: Any) -> Any:
     return builder.select(builder.icmp_unsigned("<", a, b), a, b)
-
-
-def _asked(builder: ir.IRBuilder, words: Any, slot: int) -> Any:
-    """A function of OpenMP's, whose address is among the words."""
-    kind = ir.FunctionType(I32, ())
-    return builder.inttoptr(word(builder, words, slot), kind.as_pointer())
 
 
 def _added(builder: ir.IRBuilder, vector: Any, lanes: int) -> Any:

@@ -19,7 +19,7 @@ from llvmlite import ir
 
 from relucid.kernels.llvm.packing_groups import Groups, Variable
 from relucid.kernels.llvm.packing_header import BLOCK, GROUP, Header, Operation
-from relucid.kernels.llvm.places import I64, counted, place, word
+from relucid.kernels.llvm.places import I64, counted, own_share, place, word
 
 I32, POINTER = ir.IntType(32), ir.PointerType()
 
@@ -57,9 +57,8 @@ class Emitter:
         many = builder.udiv(builder.add(length, I64(BLOCK - 1)), I64(BLOCK))
         first, last = I64(0), many
         if shared:
-            me, threads = (_asked(builder, words, s) for s in (Header.thread, Header.threads))
-            first = builder.udiv(builder.mul(many, me), threads)
-            last = builder.udiv(builder.mul(many, builder.add(me, I64(1))), threads)
+            asked = Header.thread, Header.threads
+            first, last, _ = own_share(builder, words, many, asked)
         builder.call(blocks, (words, first, last))
         builder.ret_void()
 
@@ -191,10 +190,3 @@ class Emitter:
                 )
                 x = builder.select(truths, everywhere, self.numbers.splat(0))
                 self.numbers.store(builder, x, target, builder.add(group, I64(part)), inside)
-
-
-def _asked(builder: ir.IRBuilder, words: Any, slot: int) -> Any:
-    """The answer of a function of OpenMP's, whose address is among the words."""
-    kind = ir.FunctionType(I32, ())
-    function = builder.inttoptr(word(builder, words, slot), kind.as_pointer())
-    return builder.zext(builder.call(function, ()), I64)

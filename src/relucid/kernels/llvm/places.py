@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from llvmlite import ir
 
-I64 = ir.IntType(64)
+I32, I64 = ir.IntType(32), ir.IntType(64)
 
 
 def place(builder: ir.IRBuilder, address: Any, index: Any, element: ir.Type) -> Any:
@@ -19,6 +19,23 @@ def place(builder: ir.IRBuilder, address: Any, index: Any, element: ir.Type) -> 
 def word(builder: ir.IRBuilder, words: Any, slot: int) -> Any:
     """One of the 8-byte words that a function was given."""
     return builder.load(place(builder, words, I64(slot), I64), typ=I64)
+
+
+def own_share(
+    builder: ir.IRBuilder, words: Any, parts: Any, asked: Sequence[int]
+) -> tuple[Any, Any, Any]:
+    """What of ``parts`` the calling OpenMP thread does: from where, to before where; its number.
+
+    ``asked`` are the words with the addresses of ``omp_get_thread_num``, ``omp_get_num_threads``.
+    """
+    kind = ir.FunctionType(I32, ()).as_pointer()
+    me, threads = (
+        builder.zext(builder.call(builder.inttoptr(word(builder, words, slot), kind), ()), I64)
+        for slot in asked
+    )
+    first = builder.udiv(builder.mul(parts, me), threads)
+    last = builder.udiv(builder.mul(parts, builder.add(me, I64(1))), threads)
+    return first, last, me
 
 
 @contextmanager

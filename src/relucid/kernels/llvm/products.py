@@ -16,7 +16,7 @@ from llvmlite import ir
 from relucid.kernels.contract import Storage
 from relucid.kernels.llvm.compile import machine
 from relucid.kernels.llvm.elements import Elements
-from relucid.kernels.llvm.places import I64, counted, place, word
+from relucid.kernels.llvm.places import I64, counted, own_share, place, word
 
 I1, I8, I16, I32 = (ir.IntType(n) for n in (1, 8, 16, 32))
 FLOAT, DOUBLE, POINTER, VOID = ir.FloatType(), ir.DoubleType(), ir.PointerType(), ir.VoidType()
@@ -131,7 +131,7 @@ class Held:
 
 def zeros(kind: Any, lanes: int) -> ir.Constant:
     """A vector of zeros."""
-    return ir.Constant(ir.VectorType(kind, lanes), [kind(0)] * lanes)
+    return ir.Constant(ir.VectorType(kind, lanes), kind(0).constant)
 
 
 def splat(builder: ir.IRBuilder, number: Any, lanes: int) -> Any:
@@ -205,12 +205,4 @@ def _everything(builder: ir.IRBuilder, words: Any) -> tuple[Any, Any, Any]:
 
 
 def _part(builder: ir.IRBuilder, words: Any) -> tuple[Any, Any, Any]:
-    """The units of the calling OpenMP thread."""
-    asked = ir.FunctionType(I32, ()).as_pointer()
-    me, threads = (
-        builder.zext(builder.call(builder.inttoptr(word(builder, words, slot), asked), ()), I64)
-        for slot in (1, 2)
-    )
-    units, after = word(builder, words, 0), builder.add(me, I64(1))
-    first, last = (builder.udiv(builder.mul(units, k), threads) for k in (me, after))
-    return first, last, me
+    return own_share(builder, words, word(builder, words, 0), (1, 2))

@@ -19,7 +19,7 @@ from llvmlite import ir
 
 from relucid.kernels.llvm.elements import Elements
 from relucid.kernels.llvm.operations import Operations
-from relucid.kernels.llvm.places import I64, counted, place, word
+from relucid.kernels.llvm.places import I64, counted, own_share, place, word
 from relucid.kernels.llvm.totals import Count, Lanes, Largest, Registers, Sum, Way
 from relucid.kernels.llvm.vector_header import Header
 from relucid.kernels.program import Operand, Value
@@ -105,14 +105,8 @@ class Emitter:
 
     def _part(self, builder: ir.IRBuilder, words: Any) -> tuple[Any, Any]:
         """The units of the calling OpenMP thread."""
-        asked = ir.FunctionType(I32, ()).as_pointer()
-        me, threads = (
-            builder.zext(builder.call(builder.inttoptr(word(builder, words, slot), asked), ()), I64)
-            for slot in (Header.thread, Header.threads)
-        )
-        units = word(builder, words, Header.units)
-        after = builder.add(me, I64(1))
-        return tuple(builder.udiv(builder.mul(units, number), threads) for number in (me, after))
+        units, asked = word(builder, words, Header.units), (Header.thread, Header.threads)
+        return own_share(builder, words, units, asked)[:2]
 
     def _units(self) -> ir.Function:
         """``units(words, first, last)``: the units from first up to but not including last."""
