@@ -432,17 +432,27 @@ def test_products_of_whole_numbers_stay_in_32_bits():
 
 
 def test_calibration(monkeypatch, tmp_path):
-    """Taken once, then recalled; its limit and gain are those of its lines."""
+    """Taken once, then recalled, but not where other work disturbed it."""
     monkeypatch.setenv("RELUCID_CACHE", str(tmp_path))
-    _, (gate, up, down) = gated()
-    for one in (gate, up, down):
-        made = calibrate.calibration_of(one, 2, 1)
-        assert made.dense > 0.0 and len(made.points) == len(calibrate.SHARES)
-        assert all(0.0 <= share <= 1.0 for share, _ in made.points)
-        monkeypatch.setattr(calibrate, "_measure", None)  # now it must not be taken again
-        assert calibrate.calibration_of(one, 2, 1) == made
-        monkeypatch.undo()
-        monkeypatch.setenv("RELUCID_CACHE", str(tmp_path))
+    _, layers = gated()
+    for one in layers:
+        with monkeypatch.context() as patch:
+            patch.setattr(calibrate, "_DISTURBED", 0.5)
+            calibrate.calibration_of(one, 2, 1)
+            assert calibrate.load(calibrate._key(one, 2, 1)) is None
+            patch.setattr(calibrate, "_DISTURBED", math.inf)
+            made = calibrate.calibration_of(one, 2, 1)
+            assert made.dense > 0.0 and len(made.points) == len(calibrate.SHARES)
+            assert all(0.0 <= share <= 1.0 for share, _ in made.points)
+            patch.setattr(calibrate, "_measure", None)  # now it must not be taken again
+            assert calibrate.calibration_of(one, 2, 1) == made
+    with pytest.raises(TypeError), monkeypatch.context() as patch:  # of another number it is
+        patch.setattr(calibrate, "_measure", None)
+        calibrate.calibration_of(layers[0], 4, 1)
+
+
+def test_limits_and_gains():
+    """They are those of the lines through the points."""
     half = Calibration(10.0, ((0.0, 0.0), (0.5, 9.3), (1.0, 20.0)))
     assert half.limit == pytest.approx(0.5)
     assert half.gain(0.25) == pytest.approx(10.0 / 4.65) and half.gain(0.8) == 1.0

@@ -20,8 +20,9 @@ from relucid.sparse.shadow import WIDTH, Shadow
 
 STORAGE: dict[torch.dtype, Storage] = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 
-_ALONE = 1 << 18
-"""Weights below which a second thread costs more than it saves."""
+_ALONE = 1 << 21
+"""Weights below which a second thread costs more than it may save: where other work runs on the
+machine, a call waits for it for milliseconds."""
 
 _LINE = 64
 """Bytes that threads had better not share."""
