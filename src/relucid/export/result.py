@@ -41,9 +41,7 @@ class Exported:
 
     def __str__(self) -> str:
         """The whole in words, as :meth:`show` prints it."""
-        from rich.console import Console
+        from relucid.export.show import rendered
+        from relucid.report.printed import printed
 
-        console = Console(width=100, no_color=True, force_terminal=False)
-        with console.capture() as said:
-            self.show(console)
-        return said.get().rstrip()
+        return printed(rendered(self))

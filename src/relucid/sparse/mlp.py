@@ -73,7 +73,7 @@ class MLP(nn.Module):
         self.up = first if up is None else up
         self.activation = make(function)
         self.down = SkippingLinear(nn.Linear(hidden, width, bias, dtype=dtype))
-        self.register_load_state_dict_post_hook(_loaded)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_post_hook(_loaded)  # type: ignore[no-untyped-call]  # PyTorch has no types for it
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the block's output for x of shape (..., width)."""
@@ -100,7 +100,7 @@ class MLP(nn.Module):
         return self
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # PyTorch has no types for it
         self.refresh()
         return self
 

@@ -59,7 +59,9 @@ def _performed(model: nn.Module, batch: Batch | None, certify: bool) -> Accelera
     try:
         work.replace(choose(model, blocks.found, seen, certify))
         difference = _difference(dense, model, batch)
-        measured = batch is not None and dense is not None and bool(work.layers)
+        timed = None
+        if dense is not None and batch is not None and work.layers:
+            timed = latency(dense, model, batch)
         report = Acceleration(
             title=type(model).__name__,
             example="" if batch is None else str(batch),
@@ -67,7 +69,7 @@ def _performed(model: nn.Module, batch: Batch | None, certify: bool) -> Accelera
             blocks=tuple(work.blocks),
             kept=tuple(Kept(path, why) for path, why in work.refused.items()),
             expected=_whole(work, seen),
-            latency=latency(dense, model, batch) if measured else None,  # type: ignore[arg-type]
+            latency=timed,
             difference=difference,
             notes=(*blocks.notes, *([_TRAINING] if model.training else [])),
             machine=machine(),

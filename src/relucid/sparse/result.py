@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from relucid.records.acceleration import Acceleration
 from relucid.sparse.layer import Seen, SparseLinear
-from relucid.swap.ledger import Ledger
+from relucid.swap.ledger import Ledger, Undoable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
 @dataclass(frozen=True)
-class Accelerated:
+class Accelerated(Undoable):
     """The result of :func:`relucid.accelerate`: its report, and the layers that it put in."""
 
     report: Acceleration
@@ -58,17 +57,6 @@ class Accelerated:
         from relucid.records import acceleration_to_json
 
         return acceleration_to_json(self.report)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.undo()
 
     def __repr__(self) -> str:
         count = len(self.layers)

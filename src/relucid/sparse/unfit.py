@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from relucid.errors import ModelError
+from relucid.sparse.products import STORAGE
 from relucid.swap.slots import Slot, closed, parents, slots, trouble_with
 
 LEAST = 1 << 16
 """Numbers of a weight: below, a call that looks for zeros takes as long as the product (7 us)."""
-DTYPES = (torch.float32, torch.bfloat16)
 _WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module",
              "DistributedDataParallel": "module", "FullyShardedDataParallel": "module"}  # fmt: skip
-_OWN = "relucid.sparse."
+_OWN, _VERB = "relucid.sparse.", "accelerate"
 
 
 def check_plain(model: nn.Module) -> None:
@@ -26,11 +26,9 @@ def check_plain(model: nn.Module) -> None:
         raise ModelError(
             f"{type(model).__name__} wraps the model; accelerate model.{inner}, and wrap it again"
         )
-    reason = closed(model)
+    reason = closed(model, _VERB)
     if reason is not None:
-        raise ModelError(
-            f"{type(model).__name__} cannot be changed: {reason.replace('swap', 'accelerate')}"
-        )
+        raise ModelError(f"{type(model).__name__} cannot be changed: {reason}")
 
 
 class Fitness:
@@ -65,11 +63,10 @@ class Fitness:
         for one in (module, *parents(self._model, path)):
             if type(one).__name__ in _WRAPPERS:
                 return f"{type(one).__name__} wraps it; accelerate before wrapping"
-            reason = closed(one)
+            reason = closed(one, _VERB)
             if reason is not None:
-                return reason.replace("swap", "accelerate")
-        reason = trouble_with(self._model, self.slots[path])
-        return None if reason is None else reason.replace("swap", "accelerate")
+                return reason
+        return trouble_with(self._model, self.slots[path], _VERB)
 
     def _shared(self, path: str, module: nn.Module) -> str | None:
         paths = [other for slot in self._places[id(module)] for other in slot.paths]
@@ -120,7 +117,7 @@ def _numbers_trouble(module: nn.Module) -> str | None:
             return f"its {name} is {type(one).__name__}, and no plain parameter"
         if one.device.type != "cpu":
             return f"its {name} is on {one.device}, and the engines are for CPUs"
-        if one.dtype not in DTYPES or one.dtype is not weight.dtype:
+        if one.dtype not in STORAGE or one.dtype is not weight.dtype:
             kind = str(one.dtype).removeprefix("torch.")
             return f"its {name} is {kind}; the engines take float32 and bfloat16, one for both"
         if not bool(one.isfinite().all()):

@@ -37,6 +37,7 @@ class Work:
         self.blocks: list[FastBlock] = []
         self._model, self._seen = model, seen
         self._slots = {slot.path: slot for slot in slots(model)}
+        # A sparse parameter has no nbytes.
         self._bytes = sum(p.numel() * p.element_size() for p in model.parameters())
 
     def replace(self, blocks: Iterable[Block]) -> None:
@@ -99,7 +100,7 @@ class Work:
         ``share`` of its units or inputs is what it needs on the example.
         """
         weight, slot = layer.weight, self._slots[path]
-        layer.surroundings = self._bytes - weight.numel() * weight.element_size()
+        layer.surroundings = self._bytes - weight.nbytes
         told = self._told(path, layer, share)
         why = layer._stale() or _no_gain(layer, told)
         if why is not None:

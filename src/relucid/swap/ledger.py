@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -139,6 +141,25 @@ class Ledger:
             if place not in seen and step.lost():
                 yield step.lost()
             seen.add(place)
+
+
+class Undoable(ABC):
+    """A change to a model that the end of a ``with`` block takes back."""
+
+    @abstractmethod
+    def undo(self) -> None:
+        """Take the change back."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.undo()
 
 
 def _place(step: Step) -> tuple[int, str]:

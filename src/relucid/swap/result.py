@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal
 
-from relucid.swap.ledger import Ledger
+from relucid.swap.ledger import Ledger, Undoable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,7 +70,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Swapped:
+class Swapped(Undoable):
     """The result of :func:`relucid.swap`."""
 
     model: str
@@ -101,27 +100,12 @@ class Swapped:
 
         (console or Console()).print(rendered(self))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.undo()
-
     def __str__(self) -> str:
         """The whole in words, as :meth:`show` prints it."""
-        from rich.console import Console
-
+        from relucid.report.printed import printed
         from relucid.swap.show import rendered
 
-        console = Console(width=100, no_color=True, force_terminal=False)
-        with console.capture() as said:
-            console.print(rendered(self))
-        return said.get().rstrip()
+        return printed(rendered(self))
 
     def __repr__(self) -> str:
         return str(self)

@@ -55,15 +55,16 @@ def slots(model: nn.Module) -> list[Slot]:
     return list(found.values())
 
 
-def closed(module: nn.Module) -> str | None:
-    """Why nothing inside a module can be swapped, or None."""
+def closed(module: nn.Module, verb: str = "swap") -> str | None:
+    """Why nothing inside a module can be changed, or None; ``verb`` says what is to be done."""
     if isinstance(module, torch.jit.ScriptModule):
         return (
-            "it is compiled by TorchScript, and what it calls cannot be changed; swap before that"
+            "it is compiled by TorchScript, and what it calls cannot be changed; "
+            f"{verb} before that"
         )
     compiled = getattr(module, "_compiled_call_impl", None) is not None
     if compiled or hasattr(module, "_torchdynamo_orig_callable"):
-        return "it is compiled by torch.compile; swap before that, and compile again"
+        return f"it is compiled by torch.compile; {verb} before that, and compile again"
     if type(module).__module__ == "relucid.sparse.mlp":
         return "its layers rely on the zeros of its activation; make another MLP with the new one"
     return None
@@ -113,8 +114,11 @@ def is_wrapped(model: nn.Module, path: str) -> bool:
     return bool(names & {"DistributedDataParallel", "FullyShardedDataParallel"})
 
 
-def trouble_with(model: nn.Module, slot: Slot) -> str | None:
-    """Why a module cannot be replaced without losing something else, or None."""
+def trouble_with(model: nn.Module, slot: Slot, verb: str = "swap") -> str | None:
+    """Why a module cannot be replaced without losing something else, or None.
+
+    ``verb`` is as for :func:`closed`.
+    """
     if any(getattr(slot.module, hooks, None) for hooks in _HOOKS):
         return "it carries hooks, which the new module would not have; remove them first"
     if "forward" in vars(slot.module):
@@ -124,7 +128,7 @@ def trouble_with(model: nn.Module, slot: Slot) -> str | None:
             if type(parent).__module__.startswith("torch.ao."):
                 return (
                     f"it belongs to a fused {type(parent).__name__}, which takes it for granted; "
-                    "swap before fusing"
+                    f"{verb} before fusing"
                 )
     return None
 

@@ -163,11 +163,6 @@ def smaller(builder: ir.IRBuilder, a: Any, b: Any) -> Any:
     return builder.select(builder.icmp_unsigned("<", a, b), a, b)
 
 
-def moved(builder: ir.IRBuilder, address: Any, count: Any, element: Any) -> Any:
-    """The address of an array that begins ``count`` elements later."""
-    return place(builder, address, count, element)
-
-
 def address_in(builder: ir.IRBuilder, words: Any, slot: int) -> Any:
     """A word that is an address."""
     return builder.inttoptr(word(builder, words, slot), POINTER)

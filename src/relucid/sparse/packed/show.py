@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Group
 from rich.table import Table
 
+from relucid.report.words import size
 from relucid.sparse.packed.record import PackingRecord
 
 
@@ -17,16 +18,8 @@ def rendered(record: PackingRecord) -> Group:
     for kept in (*record.packed, *record.left):
         smaller = f"{kept.before / kept.after:.2f}" if kept.packed and kept.after else ""
         how = kept.how if kept.packed else f"it is: {kept.how}"
-        table.add_row(how, str(kept.memories), _size(kept.before), _size(kept.after), smaller)
+        table.add_row(how, str(kept.memories), size(kept.before), size(kept.after), smaller)
     peak = (
-        f"Saved activations at most {_size(record.peak_before)}, kept in {_size(record.peak_after)}"
+        f"Saved activations at most {size(record.peak_before)}, kept in {size(record.peak_after)}"
     )
     return Group(table, f"{peak}: {record.ratio:.2f} times smaller.")
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "KiB", "MiB"):
-        if abs(count) < 1024:
-            return f"{count:.4g} {unit}"
-        count /= 1024
-    return f"{count:.4g} GiB"
