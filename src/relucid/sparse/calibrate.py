@@ -131,7 +131,7 @@ def _measure(layer: Timed, tokens: int) -> tuple[Calibration, bool]:
 
 def _times(calls: Sequence[Callable[[], float]], surroundings: int) -> list[tuple[float, ...]]:
     """Nanoseconds of each call, in turns, after as much other memory was read as a pass reads."""
-    others = torch.ones(surroundings // 4)
+    others = torch.ones(surroundings // 4, device="cpu")
     draw, rows = random.Random(0), list[list[float]]()
     with uncollected():
         began = time.perf_counter()

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from relucid.errors import ParameterError
 from relucid.sparse.layer import SparseLinear, warn_stale
-from relucid.sparse.products import STORAGE, ListedProduct
-from relucid.sparse.shadow import Shadow, most_of, reach_of, shadow_of
+from relucid.sparse.products import ListedProduct
+from relucid.sparse.shadow import shadow_of
+
+NOT_OF_THIS = "inputs are not finite, or could overflow"
 
 
 class Gates(NamedTuple):
@@ -60,10 +62,7 @@ class CertifiedLinear(SparseLinear):
     def _take(self) -> None:
         super()._take()
         self._warned = False
-        self._shadow: Shadow | None = None
-        if reach_of(self.in_features) and self.weight.dtype in STORAGE and self.weight.is_cpu:
-            if most_of(self.weight, self._bias32) > 0.0:
-                self._shadow = shadow_of(self.weight, self._bias32)
+        self._shadow = shadow_of(self.weight, self._bias32) if self._dtype else None
 
     def _stale(self) -> str | None:
         if not self._fresh():
@@ -80,11 +79,14 @@ class CertifiedLinear(SparseLinear):
 
     def _computed(
         self, product: ListedProduct, x: Tensor, out: Tensor, limit: float
-    ) -> tuple[bool, float]:
+    ) -> tuple[float | None, str]:
         count = product(x, out)
-        if self.partner and count >= 0:
-            self.gates = Gates(x.clone(), out.clone())
-        return count >= 0, count / out.numel()
+        if count < 0:
+            return None, NOT_OF_THIS
+        if self.partner:
+            # Not by the module's own way to set an attribute, which takes longer.
+            self.__dict__["gates"] = Gates(x.clone(), out.clone())
+        return count / out.numel(), ""
 
     def open_share(self, x: Tensor) -> float | None:
         """Return the share of units that it computes of inputs (tokens, width); None: of no such.
@@ -100,7 +102,7 @@ class CertifiedLinear(SparseLinear):
 
     def subject(self, tokens: int, share: float) -> tuple[Callable[[], float], Tensor]:
         """Return a call that computes about a share of the units, by a level of its own."""
-        x = torch.randn(tokens, self.in_features).to(self.weight.dtype)
+        x = torch.randn(tokens, self.in_features, device="cpu").to(self.weight.dtype)
         z = self.in_full(x)
         ranked = z.float().flatten()
         below = z.numel() - int(share * z.numel())

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, get_num_threads, is_autocast_enabled, is_grad_enabled, nn
+from torch.compiler import is_dynamo_compiling
 from torch.utils._device import DeviceContext
 
+from relucid.nn.memory import to_huge_pages
 from relucid.nn.ordinary import is_ordinary
 from relucid.sparse.calibrate import MOST_TOKENS, Calibration, calibration_of
 from relucid.sparse.products import STORAGE
@@ -25,6 +28,9 @@ _LONGEST_WAIT = 256
 
 _MEMORY = 0.25
 """What the latest call weighs in the mean share of active units."""
+
+_NEVER = "in full it is faster on this machine, for so many tokens at a time"
+_CPU = torch.device("cpu")
 
 
 class StaleWarning(UserWarning):
@@ -50,22 +56,38 @@ class Seen:
         self.share = before + _MEMORY * (share - before)
 
 
-@dataclass
 class _Way:
     """How calls with a number of tokens and threads go."""
 
-    limit: float
-    """The largest share at which leaving out work pays."""
-    idle: list[Any] = field(default_factory=list)
-    """Products that no call is using."""
-    wait: int = 0
-    """Calls that are made in full before the next attempt."""
-    waited: int = 0
+    __slots__ = ("idle", "limit", "reason", "tokens", "wait", "waited")
+
+    def __init__(self, tokens: int, limit: float, never: str = "") -> None:
+        self.tokens, self.limit = tokens, limit
+        """The largest share at which leaving out work pays."""
+        self.reason = never or "too few zeros lately"
+        """Why calls are made in full, while they are."""
+        self.wait: float = math.inf if never else 0
+        """Calls that are made in full before the next attempt."""
+        self.waited = 0
+        self.idle: list[Any] = []
+        """Products that no call is using."""
 
     def judge(self, share: float) -> None:
         """Wait longer after each attempt that did not pay."""
         self.waited = 0
         self.wait = min(2 * self.wait + 1, _LONGEST_WAIT) if share > self.limit else 0
+
+
+class _Taken(NamedTuple):
+    """The parameters of which something was taken, and as what they were."""
+
+    weight: Tensor | None
+    bias: Tensor | None
+    weight_at: int = 0
+    bias_at: int = 0
+    weight_version: int | None = None
+    """None: of inference mode, which does not count how often a tensor was written to."""
+    bias_version: int | None = None
 
 
 class SparseLinear(nn.Linear):
@@ -100,8 +122,8 @@ class SparseLinear(nn.Linear):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take the copied parameters for those that all was taken of."""
-        super().__setstate__(state)  # type: ignore[no-untyped-call]
-        self._taken = self._state() if state["_taken"] else ()
+        super().__setstate__(state)  # type: ignore[no-untyped-call]  # PyTorch has no types for it
+        self._taken = self._state() if state["_taken"] else _Taken(None, None)
 
     @property
     def extra_bytes(self) -> int:
@@ -121,18 +143,15 @@ class SparseLinear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x @ weight.T + bias``, or what stands in for it: see the class."""
-        if torch.compiler.is_compiling():
+        if is_dynamo_compiling():
             return F.linear(x, self.weight, self.bias)
         obstacle = self._obstacle(x)
-        reason = obstacle or self._stale() or self._without(x)
-        if reason is None:
-            made = self._attempt(x if x.is_contiguous() else x.contiguous())
-            if type(made) is Tensor:
-                self.seen.sparse += 1
-                return made
-            reason = str(made)
+        made = obstacle or self._stale() or self._attempt(x)
+        if type(made) is Tensor:
+            self.seen.sparse += 1
+            return made
         self.seen.dense += 1
-        self.seen.reason = reason
+        self.seen.reason = str(made)
         return F.linear(x, self.weight, self.bias) if obstacle else self.in_full(x)
 
     def calibrate(self, tokens: int) -> Calibration:
@@ -152,89 +171,120 @@ class SparseLinear(nn.Linear):
 
     def _called(self, product: Any, x: Tensor) -> float:
         """All that a call does which leaves out work, whether that pays or not; the share."""
-        self._obstacle(x) or self._stale() or self._without(x)
-        out = torch.empty((*x.shape[:-1], self.out_features), dtype=x.dtype)
-        return self._computed(product, x, out, 1.0)[1]
+        self._obstacle(x) or self._stale()
+        share, _ = self._computed(product, x, self._output(x), 1.0)
+        assert share is not None  # of the subject's own input
+        return share
 
     @abstractmethod
     def _product(self, tokens: int) -> Any:
         """A product for a number of tokens, for one call at a time."""
 
     @abstractmethod
-    def _computed(self, product: Any, x: Tensor, out: Tensor, limit: float) -> tuple[bool, float]:
-        """Compute into ``out``: whether it could, and the share that it took; -1: not of this x.
+    def _computed(
+        self, product: Any, x: Tensor, out: Tensor, limit: float
+    ) -> tuple[float | None, str]:
+        """Compute into ``out``, which need not be done above the share ``limit``.
 
-        Above the share ``limit`` it need not.
+        Returns the share that it took, None for an x of which it cannot tell, and why ``out`` was
+        not computed; "" if it was.
         """
 
     def _take(self) -> None:
         """Take what is needed of the weights."""
+        weight, bias = self.weight, self.bias
         self._taken = self._state()
         self._ways.clear()
-        bias = self.bias
-        self._bias32 = torch.zeros(self.out_features) if bias is None else bias.detach().float()
+        self._dtype = weight.dtype if weight.is_cpu and weight.dtype in STORAGE else None
+        """None: no weights of which work can be left out."""
+        if self._dtype:
+            to_huge_pages(weight.detach())
+        self._bias32 = (
+            weight.new_zeros(self.out_features, dtype=torch.float32)
+            if bias is None
+            else bias.detach().float()
+        )
 
     @abstractmethod
     def _stale(self) -> str | None:
         """What is wrong with what was taken of the weights."""
 
-    def _without(self, x: Tensor) -> str | None:
-        """What else an attempt is without."""
-        if not 0 < x.numel() <= MOST_TOKENS * self.in_features:
-            return f"more than {MOST_TOKENS} tokens at a time, or none"
-        return None
-
     def _fresh(self) -> bool:
-        """Whether the weights are those that it was taken of; ``.data`` escapes this."""
-        return self._taken == self._state()
+        """Whether the weights are those that it was taken of; ``.data.add_()`` escapes this."""
+        taken, parameters = self._taken, self._parameters
+        weight, bias = parameters.get("weight"), parameters.get("bias")
+        if weight is None or weight is not taken.weight or bias is not taken.bias:
+            return False
+        if weight.data_ptr() != taken.weight_at:
+            return False
+        if taken.weight_version is not None and weight._version != taken.weight_version:
+            return False
+        if bias is None:
+            return True
+        same = taken.bias_version is None or bias._version == taken.bias_version
+        return same and bias.data_ptr() == taken.bias_at
 
-    def _state(self) -> tuple[Any, ...]:
+    def _state(self) -> _Taken:
         weight, bias = self.weight, self.bias
         if bias is None:
-            return weight.data_ptr(), _version(weight), weight.dtype
-        return weight.data_ptr(), _version(weight), weight.dtype, bias.data_ptr(), _version(bias)
+            return _Taken(weight, None, weight.data_ptr(), 0, _version(weight))
+        places = weight.data_ptr(), bias.data_ptr()
+        return _Taken(weight, bias, *places, _version(weight), _version(bias))
 
     def _obstacle(self, x: Tensor) -> str | None:
-        """Why work cannot be left out of this call."""
-        weight = self.weight
+        """Why work cannot be left out of this call.
+
+        Out of a block of a few weights, what is asked here takes a tenth of the time: hence
+        questions to PyTorch's core only, and none to the module's parameters.
+        """
         if self.training:
             return "in training mode; call eval()"
-        if torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad):
+        if is_grad_enabled() and (x.requires_grad or self._is_trained()):
             return "gradients are wanted; run it under torch.inference_mode()"
-        if not (is_ordinary(x) and weight.is_cpu and x.is_cpu):
+        if not (is_ordinary(x) and x.is_cpu):
             return "recorded or transformed by PyTorch, or not on the CPU"
         if _function_modes() and _is_watched():
             return "its operations are watched, by relucid.watch or another mode"
-        dtype = weight.dtype
-        if x.dtype is not dtype or dtype not in STORAGE or torch.is_autocast_enabled("cpu"):
-            return "not float32 or bfloat16 throughout"
+        if x.dtype is not self._dtype or is_autocast_enabled("cpu"):
+            return "not float32 or bfloat16 on the CPU throughout"
         if not x.ndim or x.size(-1) != self.in_features:
             return "inputs of another width"
         return None
 
+    def _is_trained(self) -> bool:
+        return any(p.requires_grad for p in self.parameters())
+
     def _attempt(self, x: Tensor) -> Tensor | str:
         """The output; or why there is none."""
-        way = self._way(x.numel() // self.in_features)
+        key = x.numel(), get_num_threads()
+        way = self._ways.get(key) or self._new_way(key)
         if way.waited < way.wait:
             way.waited += 1
-            return "too few zeros lately"
-        if way.limit < 0.0:
-            return "in full it is faster on this machine, for so many tokens at a time"
-        product = way.idle.pop() if way.idle else self._product(x.numel() // self.in_features)
-        out = torch.empty((*x.shape[:-1], self.out_features), dtype=x.dtype)
-        made, share = self._computed(product, x, out, way.limit)
-        way.idle.append(product)
-        if share < 0.0:
-            return "inputs are not finite, or could overflow, or are not those of the gate"
-        self.seen.note(share)
-        way.judge(share)
-        return out if made else "too few zeros in this call"
+            return way.reason
+        idle, seen = way.idle, self.seen
+        product = idle.pop() if idle else self._product(way.tokens)
+        out = self._output(x)
+        share, why = self._computed(product, x.contiguous(), out, way.limit)
+        idle.append(product)
+        if share is not None:
+            seen.note(share)
+            if way.wait or share > way.limit:
+                way.judge(share)
+        return why or out
 
-    def _way(self, tokens: int) -> _Way:
-        key = tokens, torch.get_num_threads()
-        way = self._ways.get(key)
-        if way is None:
-            way = self._ways[key] = _Way(self.calibrate(tokens).limit)
+    def _output(self, x: Tensor) -> Tensor:
+        # Named, as there may be another device by default.
+        return torch.empty((*x.shape[:-1], self.out_features), dtype=x.dtype, device=_CPU)
+
+    def _new_way(self, key: tuple[int, int]) -> _Way:
+        tokens = key[0] // self.in_features if self.in_features else 0
+        if not 0 < tokens <= MOST_TOKENS:
+            never = f"more than {MOST_TOKENS} tokens at a time, or none"
+            limit = -1.0
+        else:
+            limit = self.calibrate(tokens).limit
+            never = _NEVER if limit < 0.0 else ""
+        way = self._ways[key] = _Way(tokens, limit, never)
         return way
 
 
@@ -244,9 +294,9 @@ def _is_watched() -> bool:
     return any(not isinstance(mode, DeviceContext) for mode in modes)
 
 
-def _version(tensor: Tensor) -> int:
-    """How often a tensor was written to; those of inference mode do not count it."""
-    return 0 if tensor.is_inference() else tensor._version
+def _version(tensor: Tensor) -> int | None:
+    """How often a tensor was written to, if that is counted."""
+    return None if tensor.is_inference() else tensor._version
 
 
 def warn_stale() -> None:

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from relucid.sparse.calibrate import Calibration
-from relucid.sparse.certified import CertifiedLinear, Gates
+from relucid.sparse.certified import NOT_OF_THIS, CertifiedLinear, Gates
 from relucid.sparse.layer import SparseLinear
 from relucid.sparse.products import ListedProduct
 from relucid.sparse.shadow import most_of
+
+_NO_GATES = "its gate was not called before it with these inputs, or computed in full"
 
 
 class PartnerLinear(SparseLinear):
@@ -48,23 +50,21 @@ class PartnerLinear(SparseLinear):
             self._take()
         return None
 
-    def _without(self, x: Tensor) -> str | None:
-        gates = self.gate.gates
-        if gates is None or gates.inputs.numel() != x.numel():
-            return "its gate was not called before it, or computed in full"
-        return super()._without(x)
+    def _attempt(self, x: Tensor) -> Tensor | str:
+        return super()._attempt(x) if self.gate.gates else _NO_GATES
 
     def _product(self, tokens: int) -> ListedProduct:
         return ListedProduct(tokens, self.weight, self._bias32, self.gate.level, self._most)
 
     def _computed(
         self, product: ListedProduct, x: Tensor, out: Tensor, limit: float
-    ) -> tuple[bool, float]:
-        gates, self.gate.gates = self.gate.gates, None
+    ) -> tuple[float | None, str]:
+        gates = self.gate.gates
+        self.gate.__dict__["gates"] = None
         if gates is None or not torch.equal(gates.inputs, x):
-            return False, -1.0
+            return None, _NO_GATES
         count = product(x, out, gates.outputs)
-        return count >= 0, count / out.numel()
+        return (count / out.numel(), "") if count >= 0 else (None, NOT_OF_THIS)
 
     def calibrate(self, tokens: int) -> Calibration:
         """Time this layer; what its gate left for the call that waits for it stays."""
@@ -77,8 +77,8 @@ class PartnerLinear(SparseLinear):
     def subject(self, tokens: int, share: float) -> tuple[Callable[[], float], Tensor]:
         """Return a call that computes about a share of the units."""
         dtype, product = self.weight.dtype, self._product(tokens)
-        x = torch.randn(tokens, self.in_features).to(dtype)
-        shut = torch.rand(tokens, self.out_features) >= share
+        x = torch.randn(tokens, self.in_features, device="cpu").to(dtype)
+        shut = torch.rand(tokens, self.out_features, device="cpu") >= share
         gates = torch.where(shut, -1.0, self.gate.level + 1.0).to(dtype)
 
         def call() -> float:

@@ -6,6 +6,7 @@ call sets two or three addresses: at one token the rest would take a tenth of th
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from relucid.kernels.llvm.products_header import BLOCK, LIST
 from relucid.kernels.llvm.products_header import ListedHeader as Listed
 from relucid.kernels.llvm.products_header import SkippingHeader as Skipped
 from relucid.kernels.llvm.products_run import Kind, Product, lanes
-from relucid.sparse.shadow import WIDTH, Shadow
+from relucid.sparse.shadow import WIDTH, Shadow, rounded_up
 
 STORAGE: dict[torch.dtype, Storage] = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 
@@ -29,6 +30,11 @@ _LINE = 64
 
 _TOGETHER = 1 << 18
 """Bytes of neuron-major rows that are gone through for all tokens before the next ones are."""
+
+# The words that a call sets, as plain numbers: to ask an enumeration for a member takes longer.
+_LISTED_INPUTS, _LISTED_OUTPUTS, _GATE = map(int, (Listed.inputs, Listed.outputs, Listed.gate))
+_INPUTS, _OUTPUTS = int(Skipped.inputs), int(Skipped.outputs)
+_SUMS, _LIMIT = int(Skipped.sums), int(Skipped.limit)
 
 
 class ListedProduct:
@@ -52,7 +58,7 @@ class ListedProduct:
         shadow: Shadow | None = None,
     ) -> None:  # fmt: skip
         rows, width = weight.shape
-        units, padded = -(-rows // BLOCK), _up(width, WIDTH)
+        units, padded = -(-rows // BLOCK), rounded_up(width, WIDTH)
         threads = _threads(weight, units)
         self._kept = weight, bias, shadow
         parts = (tokens * padded * 4, tokens * padded * 2, tokens * 24, 4 * 4 * LIST)
@@ -64,7 +70,7 @@ class ListedProduct:
             Listed.weight: weight.data_ptr(), Listed.bias: bias.data_ptr(),
             Listed.wide: wide, Listed.rounded: rounded, Listed.measures: measures,
             Listed.numbers: numbers, Listed.stride: self._work.stride,
-            Listed.results: self._work.results.data_ptr(),
+            Listed.results: self._work.told_at,
             Listed.level: level, Listed.most: most, Listed.reach: 1.0,
         }  # fmt: skip
         if shadow:
@@ -81,11 +87,11 @@ class ListedProduct:
         are contiguous.
         """
         words = self._product.words
-        words[Listed.inputs], words[Listed.outputs] = x.data_ptr(), out.data_ptr()
+        words[_LISTED_INPUTS], words[_LISTED_OUTPUTS] = x.data_ptr(), out.data_ptr()
         if gates is not None:
-            words[Listed.gate] = gates.data_ptr()
+            words[_GATE] = gates.data_ptr()
         self._product.run()
-        told = self._work.told()
+        told = self._work.results[:]
         return -1 if told[0] else sum(told[1::2])
 
 
@@ -108,12 +114,14 @@ class SkippingProduct:
         chunk = neurons if tokens == 1 else min(max(_TOGETHER // row, 16), neurons)
         numbers = 4 * (chunk + BLOCK)
         self._work = _Work(threads, (numbers, numbers), results=1)
-        self._sums = None if rows.dtype == torch.float32 else torch.empty(tokens, columns)
+        self._sums = (
+            None if rows.dtype == torch.float32 else torch.empty(tokens, columns, device="cpu")
+        )
         words: dict[Any, int | float] = {
             Skipped.tokens: tokens, Skipped.neurons: neurons, Skipped.columns: columns,
             Skipped.chunk: chunk, Skipped.weight: rows.data_ptr(), Skipped.bias: bias.data_ptr(),
             Skipped.numbers: self._work.places[0], Skipped.factors: self._work.places[1],
-            Skipped.stride: self._work.stride, Skipped.results: self._work.results.data_ptr(),
+            Skipped.stride: self._work.stride, Skipped.results: self._work.told_at,
         }  # fmt: skip
         self._product = Product("skipping", STORAGE[rows.dtype], units, threads, words)
 
@@ -123,32 +131,25 @@ class SkippingProduct:
         Where they are more than ``limit``, nothing else was done. All are contiguous.
         """
         words, start = self._product.words, out.data_ptr()
-        words[Skipped.inputs], words[Skipped.outputs] = x.data_ptr(), start
-        words[Skipped.sums] = start if self._sums is None else self._sums.data_ptr()
-        words[Skipped.limit] = limit
+        words[_INPUTS], words[_OUTPUTS], words[_LIMIT] = x.data_ptr(), start, limit
+        words[_SUMS] = start if self._sums is None else self._sums.data_ptr()
         self._product.run()
-        return self._work.told()[0]
+        active: int = self._work.results[0]
+        return active
 
 
 class _Work:
     """Scratch memory and results of each thread."""
 
     def __init__(self, threads: int, parts: tuple[int, ...], results: int) -> None:
-        self.stride = _up(sum(parts), _LINE)
-        self._scratch = torch.empty(threads * self.stride, dtype=torch.uint8)
-        self.results = torch.zeros(threads * results, dtype=torch.int64)  # a team may be smaller
+        self.stride = rounded_up(sum(parts), _LINE)
+        self._scratch = torch.empty(threads * self.stride, dtype=torch.uint8, device="cpu")
+        self.results = (ctypes.c_int64 * (threads * results))()  # a team may be smaller
+        """What the threads write."""
+        self.told_at = ctypes.addressof(self.results)
         start = self._scratch.data_ptr()
         self.places = [start + sum(parts[:k]) for k in range(len(parts))]
-
-    def told(self) -> list[int]:
-        """What the threads wrote."""
-        told: list[int] = self.results.tolist()
-        return told
 
 
 def _threads(weight: Tensor, units: int) -> int:
     return min(torch.get_num_threads(), units) if weight.numel() >= _ALONE else 1
-
-
-def _up(number: int, step: int) -> int:
-    return -(-number // step) * step

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from relucid.kernels.llvm.products_header import BLOCK
+from relucid.nn.memory import to_huge_pages
 
 WIDTH = 64
 """The shadow's columns come in blocks of 64, which are whole vectors on every processor."""
@@ -47,7 +48,7 @@ class Shadow:
     @property
     def bytes(self) -> int:
         """Memory that it takes."""
-        return sum(t.numel() * t.element_size() for t in (self.numbers, self.facts))
+        return self.numbers.nbytes + self.facts.nbytes
 
 
 def most_of(weight: Tensor, bias: Tensor) -> float:
@@ -71,12 +72,18 @@ def reach_of(width: int) -> int:
     return reach if reach >= 127 else 0
 
 
-def shadow_of(weight: Tensor, bias: Tensor) -> Shadow:
-    """The shadow of a float32 or bfloat16 weight (rows, width) and its float32 bias."""
+def shadow_of(weight: Tensor, bias: Tensor) -> Shadow | None:
+    """The shadow of a float32 or bfloat16 weight (rows, width) and its float32 bias.
+
+    None where it could prove nothing: rows are too wide, or numbers too large or not finite.
+    """
     rows, width = weight.shape
-    padded = _up(rows, BLOCK), _up(width, WIDTH)
-    numbers = torch.zeros(padded, dtype=torch.int8)
-    facts = torch.zeros(_FACTS, padded[0], dtype=torch.float64)
+    padded = rounded_up(rows, BLOCK), rounded_up(width, WIDTH)
+    reach, most = reach_of(padded[1]), most_of(weight, bias)
+    if not (reach and most > 0.0):
+        return None
+    numbers = weight.new_zeros(padded, dtype=torch.int8)
+    facts = weight.new_zeros(_FACTS, padded[0], dtype=torch.float64)
     facts[1] = -math.inf  # the rows that are none are certified
     error = _dense_error(width, weight.dtype)
     first = 0
@@ -97,7 +104,7 @@ def shadow_of(weight: Tensor, bias: Tensor) -> Shadow:
         )
         facts[3, first:last] = _UP * copy.norm(dim=1)
         first = last
-    return Shadow(numbers, facts, reach_of(padded[1]), most_of(weight, bias))
+    return Shadow(to_huge_pages(numbers), facts, reach, most)
 
 
 def _dense_error(width: int, dtype: torch.dtype) -> float:
@@ -117,5 +124,6 @@ def _slices(weight: Tensor) -> Iterator[Tensor]:
         yield part.double()
 
 
-def _up(number: int, step: int) -> int:
+def rounded_up(number: int, step: int) -> int:
+    """The next multiple of ``step``."""
     return -(-number // step) * step

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -10,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from relucid.nn.memory import to_huge_pages
 from relucid.sparse.layer import SparseLinear
 from relucid.sparse.products import SkippingProduct
 
@@ -43,7 +43,8 @@ class SkippingLinear(SparseLinear):
         super()._take()
         weight = self.weight.detach()
         self._finite = bool(weight.isfinite().all())
-        self._copy = None if weight.dtype == torch.float32 else weight.t().contiguous()
+        wide = weight.dtype == torch.float32
+        self._copy = None if wide else to_huge_pages(weight.t().contiguous())
 
     def restored(self) -> nn.Linear:
         """The ordinary layer, with these parameters, in memory as they were."""
@@ -80,16 +81,16 @@ class SkippingLinear(SparseLinear):
 
     def _computed(
         self, product: SkippingProduct, x: Tensor, out: Tensor, limit: float
-    ) -> tuple[bool, float]:
+    ) -> tuple[float | None, str]:
         size = x.numel()
-        most = math.floor(limit * size)
+        most = int(limit * size)
         active = product(x, out, most)
-        return active <= most, active / size
+        return active / size, "too few zeros in this call" if active > most else ""
 
     def subject(self, tokens: int, share: float) -> tuple[Callable[[], float], Tensor]:
         """Return a call with about a share of inputs that are not 0."""
-        x = torch.randn(tokens, self.in_features)
-        x = torch.where(torch.rand(x.shape) < share, x, 0.0).to(self.weight.dtype)
+        x = torch.randn(tokens, self.in_features, device="cpu")
+        x = torch.where(torch.rand_like(x) < share, x, 0.0).to(self.weight.dtype)
         product = self._product(tokens)
         return (lambda: self._called(product, x)), x
 
