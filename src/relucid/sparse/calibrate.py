@@ -24,11 +24,13 @@ from relucid.machine import own_version
 MOST_TOKENS = 64
 """Tokens at a time above which nothing is left out: together they need almost every unit."""
 
-SHARES = (0.0, 0.1, 0.4, 1.0)
+SHARES = (0.0, 0.1, 0.2, 0.4, 1.0)
 """Shares of units that are timed."""
 
-_PAYS = 0.93
-"""Of the time in full, what it may take at most: below the noise it would not be worth it."""
+_PAYS = 0.85
+"""Of the time in full, what it may take at most. Here PyTorch's own code is out of caches before
+each call, as the weights are: two products of four tokens in bfloat16 took 1.25 ms in full, and in
+a loop 1.10."""
 
 _CACHES = 64 << 20
 """Bytes that push everything else out of the caches."""
