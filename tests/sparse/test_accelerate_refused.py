@@ -165,6 +165,8 @@ def test_wrappers_are_refused(wrap: Callable[[nn.Module], nn.Module], why: str) 
 
 
 def test_what_is_no_model_or_no_example_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"2\.weight has no shape yet; run the model once"):
+        relucid.accelerate(nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.LazyLinear(8)))
     with pytest.raises(ModelError):
         relucid.accelerate(nn.Linear)  # type: ignore[arg-type]
     with pytest.raises(DataError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ _OWN, _VERB = "relucid.sparse.", "accelerate"
 
 
 def check_plain(model: nn.Module) -> None:
-    """Raise :class:`~relucid.errors.ModelError` for what wraps or compiles a whole model."""
+    """Raise :class:`~relucid.errors.ModelError` for wrappers, compiled and unfinished models."""
     inner = _WRAPPERS.get(type(model).__name__)
     if inner is not None:
         raise ModelError(
@@ -29,6 +29,9 @@ def check_plain(model: nn.Module) -> None:
     reason = closed(model, _VERB)
     if reason is not None:
         raise ModelError(f"{type(model).__name__} cannot be changed: {reason}")
+    lazy = next((n for n, p in model.named_parameters() if nn.parameter.is_lazy(p)), None)
+    if lazy is not None:
+        raise ModelError(f"{lazy} has no shape yet; run the model once, and accelerate it then")
 
 
 class Fitness:
@@ -42,7 +45,8 @@ class Fitness:
             self._places[id(slot.module)].append(slot)
             self.slots.update(dict.fromkeys(slot.paths, slot))
         self._memory: dict[int, set[str]] = defaultdict(set)
-        for name, tensor in _tensors(model):
+        tensors = (model.named_parameters, model.named_buffers)
+        for name, tensor in chain(*(named(remove_duplicate=False) for named in tensors)):
             if tensor.device.type == "cpu" and tensor.layout is torch.strided:
                 self._memory[tensor.untyped_storage().data_ptr()].add(name)
 
@@ -80,13 +84,6 @@ class Fitness:
         if others:
             return f"its weight is shared with {others}"
         return None
-
-
-def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    for named in (model.named_parameters, model.named_buffers):
-        for name, tensor in named(remove_duplicate=False):
-            if not (isinstance(tensor, nn.Parameter) and nn.parameter.is_lazy(tensor)):
-                yield name, tensor
 
 
 def _not_linear(module: nn.Module) -> str | None:
