@@ -5,6 +5,9 @@ direction it gives the median time of each side in milliseconds, the bandwidth i
 that the operation has to move, and that bandwidth as a part of what a copy reaches. Sides take
 turns call by call. relucid writes into given outputs, the others into new ones, which the caching
 allocator has at hand. Results are checked against float64 before they are timed.
+
+The same for the operations of relucid.pack, on numbers of every size, by Triton's kernels and by
+PyTorch's own. Scanning and packing contain their wait for the device.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import statistics
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -32,6 +36,7 @@ from relucid.kernels.contract import Loop
 from relucid.kernels.program import Tape
 from relucid.kernels.triton import launch
 from relucid.kernels.words import KernelWords
+from relucid.sparse.packed import forms, gpu, plain
 
 DTYPE, STORAGE = torch.bfloat16, "bfloat16"
 TOLERANCE = 2.0**-7
@@ -170,14 +175,63 @@ def measure(row: Row, length: int, repeats: int) -> dict[str, Any]:
     check(row, tensors, outputs)
     times = milliseconds(sides(row, tensors, outputs), repeats)
     size = DTYPE.itemsize * length
-    moved = {name: (2 if name == "copy" else row.inputs + row.outputs) * size for name in times}
-    speed = {name: moved[name] / time / 1e6 for name, time in times.items()}
+    named = {"function": row.name, "direction": row.direction}
+    return named | figures(times, (row.inputs + row.outputs) * size, 2 * size)
+
+
+def figures(times: dict[str, float], moved: int, copied: int) -> dict[str, dict[str, float]]:
+    """Times, and the bandwidth that they are, of so many bytes and of those of the copy."""
+    speed = {
+        name: (copied if name == "copy" else moved) / time / 1e6 for name, time in times.items()
+    }
     return {
-        "function": row.name,
-        "direction": row.direction,
         "milliseconds": times,
         "gigabytes_per_second": speed,
         "part_of_copy": {name: rate / speed["copy"] for name, rate in speed.items()},
+    }
+
+
+ROUTES = {"relucid": gpu, "pytorch": plain}
+PACKED = [(dtype, zeros) for dtype in forms.INTEGERS.values() for zeros in (0.5, 0.9)]
+
+
+def packing(dtype: torch.dtype, zeros: float, length: int, repeats: int) -> list[dict[str, Any]]:
+    """Rows of packing's operations on numbers of one type, of which a share is zero."""
+    there = torch.rand(length, device="cuda") >= zeros
+    numbers = torch.randint(1, 127, (length,), device="cuda", dtype=dtype) * there
+    del there
+    target = torch.empty_like(numbers)
+    calls: dict[str, dict[str, Call]] = {}
+    for name, route in ROUTES.items():
+        for operation, call in packing_calls(route, numbers).items():
+            calls.setdefault(operation, {"copy": lambda: target.copy_(numbers)})[name] = call
+    whole, mask = numbers.nbytes, length // 8
+    values = int(numbers.count_nonzero()) * dtype.itemsize
+    moved = {
+        "scan": whole + mask, "gather": whole + values, "scatter": mask + values + whole,
+        "fill": mask + whole, "pack": whole + mask + values, "unpack": mask + values + whole,
+    }  # fmt: skip
+    return [
+        {"operation": operation, "bytes_each": dtype.itemsize, "zeros": zeros}
+        | figures(milliseconds(turns, repeats), moved[operation], 2 * whole)
+        for operation, turns in calls.items()
+    ]
+
+
+def packing_calls(route: ModuleType, numbers: Tensor) -> dict[str, Call]:
+    """What is timed of one route, after a look at whether every number comes back."""
+    form = forms.packed(numbers, integers=False, route=route)
+    assert isinstance(form, forms.MaskAndValues)
+    torch.testing.assert_close(form.unpack(), numbers, rtol=0, atol=0)
+    length, scanned, values = len(numbers), form.scanned, form.values
+    alike = scanned._replace(only=5)
+    return {
+        "scan": lambda: route.scan(numbers),
+        "gather": lambda: route.gather(numbers, scanned),
+        "scatter": lambda: route.scatter(length, scanned, values),
+        "fill": lambda: route.fill(length, alike, numbers.dtype),
+        "pack": lambda: forms.packed(numbers, integers=False, route=route),
+        "unpack": form.unpack,
     }
 
 
@@ -191,6 +245,11 @@ def main() -> None:
         sys.exit("this benchmark needs a GPU, and PyTorch finds none here")
     console = Console(stderr=True)
     results = [measure(row, given.length, given.repeats) for row in track(rows(), console=console)]
+    packings = [
+        row
+        for dtype, zeros in track(PACKED, "Packing", console=console)
+        for row in packing(dtype, zeros, given.length, given.repeats)
+    ]
     machine = {
         "device": torch.cuda.get_device_name(),
         "torch": torch.__version__,
@@ -198,7 +257,7 @@ def main() -> None:
         "dtype": STORAGE,
         "length": given.length,
     }
-    json.dump({"machine": machine, "rows": results}, sys.stdout, indent=2)
+    json.dump({"machine": machine, "rows": results, "packing": packings}, sys.stdout, indent=2)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,13 @@ def narrowed(value):
 
 def mended(names: dict[str, Any], run: Any) -> None:
     """Replace functions of a kernel's text by those above; ``run(text)`` executes a text."""
-    if "plus" in names:
-        names["plus"] = names["tl"].standard._sum_combine
+    known(names)
     if "narrowed" in names:
         names.update({name: run(BFLOAT16)[name] for name in ("widened", "narrowed")})
+
+
+def known(names: dict[str, Any]) -> None:
+    """Replace ``plus`` and ``larger`` by Triton's own."""
+    for name, own in (("plus", "_sum_combine"), ("larger", "_elementwise_max")):
+        if name in names:
+            names[name] = getattr(names["tl"].standard, own)

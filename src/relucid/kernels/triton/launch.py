@@ -84,7 +84,7 @@ def launch(
     call = planned(loop, length, row, channels, strides)
     # The text leaves nothing to contract; said all the same, for Triton warns where it is not.
     options = {"num_warps": call.shape.warps, "enable_fp_fusion": False}
-    with _surroundings(arrays[0].device):
+    with surroundings(arrays[0].device):
         call.start(kernel(loop, call.strided)[(call.shape.programs,)], groups, options)
 
 
@@ -135,7 +135,7 @@ def check_bytes(loop: Loop, row: int) -> None:
         )
 
 
-def _surroundings(device: torch.device) -> AbstractContextManager[Any]:
+def surroundings(device: torch.device) -> AbstractContextManager[Any]:
     """Triton launches on the current device; its interpreter computes with NumPy, which warns."""
     if interpreting():
         return np.errstate(all="ignore")

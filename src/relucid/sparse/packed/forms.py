@@ -99,7 +99,7 @@ def packed(numbers: Tensor, integers: bool, *, route: ModuleType | None = None) 
 
     ``integers`` says that they are whole numbers, not the bits of something else.
     """
-    route = route or (native if numbers.is_cpu else plain)
+    route = route or _route(numbers.device)
     scanned: Scanned = route.scan(numbers)
     length, most = numbers.numel(), numbers.nbytes * WORTH
     if scanned.only is not None:
@@ -111,6 +111,19 @@ def packed(numbers: Tensor, integers: bool, *, route: ModuleType | None = None) 
     if thin > most:
         return None
     return MaskAndValues(route, length, scanned, route.gather(numbers, scanned))
+
+
+def _route(device: torch.device) -> ModuleType:
+    """The four operations for a device: compiled loops, or PyTorch's own where there are none."""
+    if device.type == "cpu":
+        return native
+    from relucid.kernels import triton  # loads what only GPUs need
+
+    if triton.available(device) is not None:
+        return plain
+    from relucid.sparse.packed import gpu
+
+    return gpu
 
 
 def _narrowest(most: int, dtype: torch.dtype) -> torch.dtype:

@@ -1,4 +1,4 @@
-"""The four operations of packing in PyTorch's own, for devices that have no compiled loops.
+"""The four operations of packing in PyTorch's own, for GPUs where Triton is not installed.
 
 Counting waits for the device once a tensor.
 """
