@@ -507,7 +507,7 @@ def test_calibration(monkeypatch, tmp_path):
 
 def test_limits_and_gains():
     """They are those of the lines through the points."""
-    half = Calibration(10.0, ((0.0, 0.0), (0.5, 9.3), (1.0, 20.0)))
+    half = Calibration(10.0, ((0.0, 0.0), (0.5, 8.5), (1.0, 20.0)))
     assert half.limit == pytest.approx(0.5)
-    assert half.gain(0.25) == pytest.approx(10.0 / 4.65) and half.gain(0.8) == 1.0
+    assert half.gain(0.25) == pytest.approx(10.0 / 4.25) and half.gain(0.8) == 1.0
     assert Calibration(10.0, ((0.0, 9.9), (0.5, 20.0))).limit == -1.0

@@ -37,7 +37,7 @@ class StaleWarning(UserWarning):
     """A layer's weights were changed after it had taken what it needs of them."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Seen:
     """What a layer did so far."""
 

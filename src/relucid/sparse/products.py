@@ -53,6 +53,8 @@ class ListedProduct:
 
     """
 
+    __slots__ = ("_kept", "_product", "_work")
+
     def __init__(
         self, tokens: int, weight: Tensor, bias: Tensor, level: float, most: float,
         shadow: Shadow | None = None,
@@ -105,6 +107,8 @@ class SkippingProduct:
 
     """
 
+    __slots__ = ("_kept", "_product", "_sums", "_work")
+
     def __init__(self, tokens: int, rows: Tensor, bias: Tensor) -> None:
         neurons, columns = rows.shape
         units = -(-columns // lanes())
@@ -140,6 +144,8 @@ class SkippingProduct:
 
 class _Work:
     """Scratch memory and results of each thread."""
+
+    __slots__ = ("_scratch", "places", "results", "stride", "told_at")
 
     def __init__(self, threads: int, parts: tuple[int, ...], results: int) -> None:
         self.stride = rounded_up(sum(parts), _LINE)

@@ -42,9 +42,15 @@ class SkippingLinear(SparseLinear):
     def _take(self) -> None:
         super()._take()
         weight = self.weight.detach()
-        self._finite = bool(weight.isfinite().all())
         wide = weight.dtype == torch.float32
         self._copy = None if wide else to_huge_pages(weight.t().contiguous())
+        self._trouble = None
+        if not bool(weight.isfinite().all()):
+            self._trouble = "its weights are not finite, so that zeros matter"
+        elif wide and weight.stride() != (1, self.out_features):
+            self._trouble = (
+                "its weights were replaced, and lie in memory by outputs; call refresh()"
+            )
 
     def restored(self) -> nn.Linear:
         """The ordinary layer, with these parameters, in memory as they were."""
@@ -69,11 +75,7 @@ class SkippingLinear(SparseLinear):
     def _stale(self) -> str | None:
         if not self._fresh():
             self._take()
-        if not self._finite:
-            return "its weights are not finite, so that zeros matter"
-        if self._copy is None and self.weight.stride() != (1, self.out_features):
-            return "its weights were replaced, and lie in memory by outputs; call refresh()"
-        return None
+        return self._trouble
 
     def _product(self, tokens: int) -> SkippingProduct:
         rows = self.weight.detach().t() if self._copy is None else self._copy

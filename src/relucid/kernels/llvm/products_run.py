@@ -31,6 +31,8 @@ class Product:
     else runs it meanwhile. The memory at the addresses is as long as the other words say.
     """
 
+    __slots__ = ("_share", "_start", "_team", "_threads", "_whole", "words")
+
     def __init__(
         self, kind: Kind, storage: Storage, units: int, threads: int,
         words: Mapping[int, int | float],
