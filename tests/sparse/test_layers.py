@@ -353,6 +353,16 @@ class TestInFull:
             layer, "calibration_of", lambda *told: Calibration(1.0, ((0.0, 2.0), (1.0, 3.0)))
         )
         assert "faster on this machine" in in_full(layers, x)
+        assert "faster on this machine" in in_full(layers, x)
+        plain, sparse = layers
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.allclose(sparse(x), plain(x), atol=1e-2)
+        assert torch.allclose(torch.vmap(sparse)(x), plain(x), atol=1e-6)
+        with torch.inference_mode(False), torch.enable_grad():
+            sparse(x.clone()).sum().backward()
+        assert torch.allclose(sparse.weight.grad, x.sum(0).expand_as(plain.weight), atol=1e-5)
+        with pytest.raises(RuntimeError, match="shapes"):
+            sparse(x.view(-1, 2))
 
 
 def test_too_few_zeros_are_noticed_and_looked_at_again(monkeypatch):

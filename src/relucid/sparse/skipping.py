@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, is_autocast_enabled, nn
 
 from relucid.nn.memory import to_huge_pages
 from relucid.sparse.layer import SparseLinear
@@ -63,12 +63,12 @@ class SkippingLinear(SparseLinear):
         super().refresh()
 
     def in_full(self, x: Tensor) -> Tensor:
-        """Return the output with nothing left out.
+        """Return the output with nothing left out, whoever records or transforms operations.
 
         In float32 the bias is added apart: with this order of memory PyTorch's product of one
         token loses 2.6e-6 of the largest output when it adds it itself, and 6.2e-7 without.
         """
-        if self._copy is not None or self.bias is None:
+        if self._copy is not None or self.bias is None or is_autocast_enabled("cpu"):
             return super().in_full(x)
         return F.linear(x, self.weight).add_(self.bias)
 
