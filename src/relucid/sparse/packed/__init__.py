@@ -13,7 +13,7 @@ __all__ = ["pack"]
 
 
 def pack(model: nn.Module | None = None) -> Packing:
-    """Keep what autograd saves in as few bytes as its zeros allow, without loss.
+    """Keep what autograd saves in as few bytes as can be, without loss.
 
     ``with relucid.pack():`` around forward (backward may be inside or come later) packs what the
     thread saves in the block. ``relucid.pack(model)`` does so in every forward of that model, by
@@ -21,7 +21,9 @@ def pack(model: nn.Module | None = None) -> Packing:
 
     A tensor with zeros is kept as one bit an element and its other values; a mask, or another of
     which all nonzero elements are the same (dropout's factors), as bits; small integers (the
-    places of max-pooling) in fewer bytes. All bits come back: -0.0, NaN, shapes and strides too.
+    places of max-pooling) in fewer bytes. The output of a cheap function (a square, GELU, SiLU, a
+    layer norm), whose input autograd keeps anyway, is computed again in backward, if that was
+    tried before and gave the same bits. All bits come back: -0.0, NaN, shapes and strides too.
     It is packed when nothing but the graph holds it any more, once however many operations saved
     it, and only if it then takes less than nine tenths. What stays as it is, and why, is in
     :meth:`~relucid.sparse.packed.packing.Packing.record`.

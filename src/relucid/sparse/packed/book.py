@@ -11,12 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from relucid.sparse.packed.record import Kept, PackingRecord
+from relucid.sparse.packed.record import WAITING, Kept, PackingRecord
 
 if TYPE_CHECKING:
     from relucid.sparse.packed.stored import Stored
 
-WAITING = "waiting"
 HELD = "held elsewhere"
 
 

@@ -15,6 +15,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from relucid.sparse.packed.attach import attach
 from relucid.sparse.packed.book import Book
+from relucid.sparse.packed.recipes import recipe
 from relucid.sparse.packed.record import PackingRecord
 from relucid.sparse.packed.stored import Share, Stored
 
@@ -59,6 +60,10 @@ class Packing:
             stack.pop().__exit__()
             with self._book.lock:
                 self._pack_released()
+                for waiting in self._waiting:
+                    if (stored := waiting()) is not None:
+                        stored.wait_no_longer()
+                self._pack_released()
 
     def undo(self) -> None:
         """Take the hooks off the model. What is packed can still be unpacked."""
@@ -79,12 +84,10 @@ class Packing:
 
     def __str__(self) -> str:
         """The record in words, as :meth:`show` prints it."""
-        from rich.console import Console
+        from relucid.report.printed import printed
+        from relucid.sparse.packed.show import rendered
 
-        console = Console(width=100, no_color=True, force_terminal=False)
-        with console.capture() as said:
-            self.show(console)
-        return said.get().rstrip()
+        return printed(rendered(self.record()))
 
     def __enter__(self) -> Self:
         if self._attached is None:
@@ -132,7 +135,8 @@ class Packing:
         address = tensor.untyped_storage()._cdata
         found = self._open.get(address)
         if found is None:
-            found = self._open[address] = Stored(tensor, self._book)
+            made = recipe(tensor, self._book)
+            found = self._open[address] = Stored(tensor, self._book, made)
             self._waiting.append(weakref.ref(found))
         return found
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PACKED = ("bit mask and values", "bit mask", "narrower integers")
+PACKED = ("bit mask and values", "bit mask", "narrower integers", "recomputed")
 """The ways of keeping that are packed; all others leave the tensor as it is."""
+
+WAITING = "waiting"
+"""How memory is kept until it is let go: as it is."""
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from relucid.sparse.packed.forms import INTEGERS, Form, packed
+from relucid.sparse.packed.record import WAITING
 
 if TYPE_CHECKING:
     from relucid.sparse.packed.book import Book
+    from relucid.sparse.packed.recompute import Recipe
 
 _holders = torch._C._storage_Use_Count
 
@@ -24,12 +26,12 @@ class Share:
     that was saved: under hooks PyTorch does not look for changes in place.
     """
 
-    __slots__ = ("__weakref__", "_alias", "_origin", "_stale", "_stored", "_version", "_view")
+    __slots__ = ("__weakref__", "_alias", "_origin", "_stale", "_version", "_view", "stored")
 
     def __init__(self, tensor: Tensor, stored: Stored | None = None) -> None:
         self._alias: Tensor | None = tensor.detach()
         self._version = tensor._version
-        self._stored = stored
+        self.stored = stored
         made_by = tensor.grad_fn
         self._origin = None if made_by is None else (tensor.output_nr, made_by.name())
 
@@ -37,12 +39,12 @@ class Share:
         """Return what was saved. Raises RuntimeError, as PyTorch does, if it was changed since."""
         alias = self._alias
         if alias is not None:
-            self._refuse_changed(alias._version, alias.type(), alias.shape)
+            self._refuse_changed(alias.type(), alias.shape)
             return alias
-        assert self._stored is not None
+        assert self.stored is not None
         kind, dtype, size, stride, offset, conjugate, negative = self._view
-        self._refuse_changed(self._stale, kind, size)
-        numbers = self._stored.unpacked()
+        self._refuse_changed(kind, size)
+        numbers = self.stored.unpacked()
         tensor = numbers.view(dtype).as_strided(size, stride, offset)
         tensor = tensor.conj() if conjugate else tensor
         return torch._neg_view(tensor) if negative else tensor
@@ -58,8 +60,17 @@ class Share:
         )  # fmt: skip
         self._alias = None
 
-    def _refuse_changed(self, version: int, kind: str, size: torch.Size) -> None:
-        if version == self._version:
+    @property
+    def changed(self) -> bool:
+        """Whether the tensor was changed in place after it was saved."""
+        return self._now != self._version
+
+    @property
+    def _now(self) -> int:
+        return self._stale if self._alias is None else self._alias._version
+
+    def _refuse_changed(self, kind: str, size: torch.Size) -> None:
+        if not self.changed:
             return
         origin = ""
         if self._origin is not None:
@@ -67,7 +78,7 @@ class Share:
             origin = f", which is output {number} of {re.sub(r'Backward[0-9]+$', '', name)},"
         raise RuntimeError(
             "one of the variables needed for gradient computation has been modified by an inplace "
-            f"operation: [{kind} {list(size)}]{origin} is at version {version}; expected version "
+            f"operation: [{kind} {list(size)}]{origin} is at version {self._now}; expected version "
             f"{self._version} instead. Hint: enable anomaly detection to find the operation that "
             "failed to compute its gradient, with torch.autograd.set_detect_anomaly(True)."
         )
@@ -80,8 +91,8 @@ class Stored:
     what it is a copy of.
     """
 
-    def __init__(self, tensor: Tensor, book: Book) -> None:
-        self._book = book
+    def __init__(self, tensor: Tensor, book: Book, recipe: Recipe | None) -> None:
+        self.book, self._recipe = book, recipe
         self._storage: torch.UntypedStorage | None = tensor.untyped_storage()
         self._bits = 8 * min(tensor.element_size(), 8)
         self._integers = not (tensor.is_floating_point() or tensor.is_complex())
@@ -89,7 +100,7 @@ class Stored:
         self._form: Form | None = None
         self._at_hand: tuple[Tensor, int] | None = None
         self.before = self.after = self._storage.nbytes()
-        self.how = "waiting"
+        self.how = WAITING
         book.opened(self)
 
     def share(self, tensor: Tensor) -> Share:
@@ -111,10 +122,27 @@ class Stored:
         return address
 
     @property
+    def settled(self) -> bool:
+        """Whether it was let go: it stays as it is now kept, and nobody can change it."""
+        return self.how != WAITING
+
+    @property
+    def has_recipe(self) -> bool:
+        """Whether it is computed from other memory, or may be."""
+        return self._recipe is not None
+
+    @property
     def held_elsewhere(self) -> bool:
-        """Whether anything but autograd's graph still holds this memory."""
+        """Whether anything but autograd's graph holds this memory, or what it is computed from."""
         assert self._storage is not None
-        return _holders(self._storage._cdata) > len(self._alive()) + 1  # the storage itself
+        if _holders(self._storage._cdata) > len(self._alive()) + 1:  # the storage itself
+            return True
+        return self._recipe is not None and self._recipe.waits
+
+    def wait_no_longer(self) -> None:
+        """Give the recipe up if somebody still holds what it starts from."""
+        if self._recipe is not None and self._recipe.waits:
+            self._recipe = None
 
     def pack(self) -> None:
         """Pack the memory, if it then takes less."""
@@ -122,14 +150,20 @@ class Stored:
         if not shares or storage is None:
             return
         numbers = torch.empty(0, dtype=INTEGERS[self._bits], device=storage.device).set_(storage)
-        form = packed(numbers, self._integers)
+        form = self._form_of(numbers)
         if form is None:
-            self._book.moved(self, "few zeros", self.before)
+            self.book.moved(self, "few zeros", self.before)
             return
         self._form, self._storage = form, None
         for share in shares:
             share.let_go()
-        self._book.moved(self, form.how, form.nbytes)
+        self.book.moved(self, form.how, form.nbytes)
+
+    def _form_of(self, numbers: Tensor) -> Form | None:
+        if self._recipe is not None and self._recipe.gives(numbers):
+            return self._recipe
+        self._recipe = None
+        return packed(numbers, self._integers)
 
     def unpacked(self) -> Tensor:
         """Return the memory as integers; the same as long as others that share it may ask."""
@@ -140,7 +174,7 @@ class Stored:
         self._at_hand = None
         if len(self._alive()) > 1:
             self._at_hand = (numbers, numbers._version)
-            self._book.keep_at_hand(self)
+            self.book.keep_at_hand(self)
         return numbers
 
     def forget(self) -> None:
@@ -151,4 +185,4 @@ class Stored:
         return [share for ref in self._shares if (share := ref()) is not None]
 
     def __del__(self) -> None:
-        self._book.closed(self)
+        self.book.closed(self)
