@@ -247,8 +247,8 @@ class SparseLinear(nn.Linear):
     def _obstacle(self, x: Tensor) -> str | None:
         """Why work cannot be left out of this call.
 
-        Out of a block of a few weights, what is asked here takes a tenth of the time: hence
-        questions to PyTorch's core only, and none to the module's parameters.
+        Weights push Python out of the caches, so that at one token its questions take a tenth of
+        a call and more: these go to PyTorch's core, and none to the module's parameters.
         """
         if self.training:
             return "in training mode; call eval()"
