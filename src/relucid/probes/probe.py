@@ -118,12 +118,7 @@ class Probe:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.remove()
 
     def records(self, *, loss: float | None = None, births: tuple[Birth, ...] = ()) -> Observation:
@@ -383,6 +378,16 @@ def check_model(model: Any) -> None:
     if not isinstance(model, nn.Module):
         hint = "an instance, not the class" if isinstance(model, type) else "a torch.nn.Module"
         raise ModelError(f"the model must be {hint}, and this is {model!r:.80}")
+
+
+def check_shapes(model: nn.Module, verb: str) -> None:
+    """Raise :class:`~relucid.errors.ModelError` for a layer that is lazy still.
+
+    ``verb`` says what it is to be done with later.
+    """
+    lazy = next((n for n, p in model.named_parameters() if is_lazy(p)), None)
+    if lazy is not None:
+        raise ModelError(f"{lazy} has no shape yet; run the model once, and {verb} it then")
 
 
 def batch_size(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int | None:

@@ -13,7 +13,7 @@ from torch import nn
 from relucid.errors import DataError, ModelError, ShrinkError
 from relucid.probes.batches import Batch, check_not_empty, few, ordinary, read_batches
 from relucid.probes.bounds.domain import Boxes
-from relucid.probes.probe import check_model
+from relucid.probes.probe import check_model, check_shapes
 from relucid.probes.undisturbed import same_random_numbers
 from relucid.records.receipt import Guarantee, Quality
 from relucid.report.progress import TellStage
@@ -97,9 +97,7 @@ def _check_plain(model: nn.Module) -> None:
             f"{coded[0] or 'the model'} is quantised, and its weights cannot be cut; shrink the "
             "model in floating point, and quantise what comes out (relucid.export does, by int8=)"
         )
-    lazy = [n for n, p in model.named_parameters() if nn.parameter.is_lazy(p)]
-    if lazy:
-        raise ModelError(f"{lazy[0]} has no shape yet; run the model once, and shrink it then")
+    check_shapes(model, "shrink")
 
 
 def _check_weights(model: nn.Module) -> None:

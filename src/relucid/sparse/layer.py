@@ -270,7 +270,7 @@ class SparseLinear(nn.Linear):
     def _attempt(self, x: Tensor) -> Tensor | str:
         """The output; or why there is none."""
         key = x.numel(), get_num_threads()
-        way = self._ways.get(key) or self._new_way(key)
+        way = self._ways.get(key) or self._new_way(key)  # asked again: new weights forget the ways
         if way.waited < way.wait:
             way.waited += 1
             return way.reason

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from relucid.errors import ModelError
+from relucid.probes.probe import check_shapes
 from relucid.sparse.products import STORAGE
 from relucid.swap.slots import Slot, closed, parents, slots, trouble_with
 
@@ -29,9 +30,7 @@ def check_plain(model: nn.Module) -> None:
     reason = closed(model, _VERB)
     if reason is not None:
         raise ModelError(f"{type(model).__name__} cannot be changed: {reason}")
-    lazy = next((n for n, p in model.named_parameters() if nn.parameter.is_lazy(p)), None)
-    if lazy is not None:
-        raise ModelError(f"{lazy} has no shape yet; run the model once, and accelerate it then")
+    check_shapes(model, _VERB)
 
 
 class Fitness:

@@ -9,6 +9,7 @@ from llvmlite import ir
 from relucid.kernels.contract import Storage
 from relucid.kernels.llvm.header import ALIGNED
 from relucid.kernels.llvm.places import place
+from relucid.kernels.llvm.values import declared
 
 I8, I16, I32, I64 = (ir.IntType(n) for n in (8, 16, 32, 64))
 _TYPES = {
@@ -98,14 +99,13 @@ class Elements:
     def _masked_load(self, builder: ir.IRBuilder, spot: Any, mask: Any, kind: Any) -> Any:
         """Lanes past the end are 0, and what is computed of them is stored nowhere."""
         name = f"llvm.masked.load.{_suffix(kind)}.p0"
-        told = ir.FunctionType(kind, (ir.PointerType(), I32, mask.type, kind))
-        zero = ir.Constant(kind, 0)
-        return builder.call(_declared(builder, name, told), (spot, I32(_bytes(kind)), mask, zero))
+        function = declared(builder, name, kind, ir.PointerType(), I32, mask.type, kind)
+        return builder.call(function, (spot, I32(_bytes(kind)), mask, ir.Constant(kind, 0)))
 
     def _masked_store(self, builder: ir.IRBuilder, raw: Any, spot: Any, mask: Any) -> None:
         name = f"llvm.masked.store.{_suffix(raw.type)}.p0"
-        told = ir.FunctionType(ir.VoidType(), (raw.type, ir.PointerType(), I32, mask.type))
-        function = _declared(builder, name, told)
+        kinds = (raw.type, ir.PointerType(), I32, mask.type)
+        function = declared(builder, name, ir.VoidType(), *kinds)
         builder.call(function, (raw, spot, I32(_bytes(raw.type)), mask))
 
     def _widen(self, builder: ir.IRBuilder, raw: Any) -> Any:
@@ -148,9 +148,7 @@ class Elements:
 
     def _size(self, builder: ir.IRBuilder, value: Any) -> Any:
         name = f"llvm.fabs.v{self.lanes}f64"
-        return builder.call(
-            _declared(builder, name, ir.FunctionType(self.computed, (self.computed,))), (value,)
-        )
+        return builder.call(declared(builder, name, self.computed, self.computed), (value,))
 
     def _bfloat16(self, builder: ir.IRBuilder, value: Any) -> Any:
         """The upper half of float32, rounded to even; the processor's own flushes subnormals."""
@@ -164,11 +162,6 @@ class Elements:
 
     def _all(self, kind: Any, number: int) -> Any:
         return ir.Constant(self._of(kind), number)
-
-
-def _declared(builder: ir.IRBuilder, name: str, kind: ir.FunctionType) -> Any:
-    found = builder.module.globals.get(name)
-    return found if found is not None else ir.Function(builder.module, kind, name=name)
 
 
 def _bytes(vector: ir.VectorType) -> int:

@@ -36,20 +36,17 @@ from relucid.kernels.llvm.products import (
     I32,
     POINTER,
     VOID,
-    Held,
     Products,
     address_in,
     double_in,
     each,
-    folded,
     in_groups,
-    picked,
     smaller,
-    splat,
     zeros,
 )
 from relucid.kernels.llvm.products_header import BLOCK, CHUNK, LIST
 from relucid.kernels.llvm.products_header import ListedHeader as Header
+from relucid.kernels.llvm.values import Held, declared, folded, picked, splat
 
 
 class Listed(Products):
@@ -189,7 +186,7 @@ class Listed(Products):
         exact = ir.VectorType(DOUBLE, lanes)
         errors = Held(builder, zeros(DOUBLE, lanes))
         factor, back = splat(builder, up, lanes), splat(builder, builder.fneg(scale), lanes)
-        rint = self.declared(f"llvm.rint.v{lanes}f64", exact, exact)
+        rint = declared(builder, f"llvm.rint.v{lanes}f64", exact, exact)
         for offset, (mask,) in self.vectors(builder, width):
             value = builder.fpext(self.elements.load(builder, x, offset, mask), exact)
             near = builder.call(rint, (builder.fmul(value, factor),))
@@ -204,7 +201,7 @@ class Listed(Products):
         return self._root(builder, folded(builder, errors.get(), builder.fadd))
 
     def _root(self, builder: ir.IRBuilder, number: Any) -> Any:
-        return builder.call(self.declared("llvm.sqrt.f64", DOUBLE, DOUBLE), (number,))
+        return builder.call(declared(builder, "llvm.sqrt.f64", DOUBLE, DOUBLE), (number,))
 
     def _write_dots(self) -> None:
         """``dots(x, weight, bias, z, numbers, count, width)``: z of the rows of a list."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from llvmlite import ir
 
+from relucid.kernels.llvm.values import declared, splat
 from relucid.kernels.program import Operand, Tape, Value, needed
 
 _FLOAT = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv", "neg": "fneg"}
@@ -39,10 +40,7 @@ class Operations:
 
     def splat(self, builder: ir.IRBuilder, number: Any) -> Any:
         """A vector of equal numbers."""
-        kind = ir.VectorType(number.type, self.lanes)
-        single = builder.insert_element(ir.Constant(kind, ir.Undefined), number, ir.IntType(32)(0))
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), 0)
-        return builder.shuffle_vector(single, ir.Constant(kind, ir.Undefined), zeros)
+        return splat(builder, number, self.lanes)
 
     def _emit(
         self, builder: ir.IRBuilder, value: Value, inputs: Mapping[str, Any], known: dict[int, Any]
@@ -81,12 +79,8 @@ class Operations:
         return builder.fcmp_ordered(sign, *given)
 
     def _intrinsic(self, builder: ir.IRBuilder, name: str, *given: Any) -> Any:
-        module = builder.module
         full = f"llvm.{name}.v{self.lanes}f{self.tape.bits}"
-        function = module.globals.get(full)
-        if function is None:
-            kind = ir.FunctionType(self.float, [self.float] * len(given))
-            function = ir.Function(module, kind, name=full)
+        function = declared(builder, full, self.float, *[self.float] * len(given))
         return builder.call(function, given)
 
     def _fma(self, builder: ir.IRBuilder, a: Any, b: Any, c: Any) -> Any:

@@ -17,11 +17,12 @@ from typing import Any
 
 from llvmlite import ir
 
-from relucid.kernels.llvm.packing_groups import Groups, Variable
+from relucid.kernels.llvm.packing_groups import Groups
 from relucid.kernels.llvm.packing_header import BLOCK, GROUP, Header, Operation
 from relucid.kernels.llvm.places import I64, counted, own_share, place, word
+from relucid.kernels.llvm.values import Held, declared, folded, splat
 
-I32, POINTER = ir.IntType(32), ir.PointerType()
+POINTER = ir.PointerType()
 
 
 class Emitter:
@@ -35,7 +36,7 @@ class Emitter:
     def __init__(self, operation: Operation, bits: int, lanes: int, moves: bool, key: str) -> None:
         self.operation, self.moves, self.key = operation, moves, key
         self.module = ir.Module(name=f"packing_{operation}_{bits}")
-        self.numbers = Groups(self.module, bits, lanes)
+        self.numbers = Groups(bits, lanes)
 
     def emit(self) -> str:
         """Return the text of the module."""
@@ -84,7 +85,7 @@ class Emitter:
     def _scan(self, builder: ir.IRBuilder, words: Any, block: Any, begin: Any, end: Any) -> None:
         source, mask, counts, ors, ands = self._addresses(builder, words, 5)
         nothing, all_set = self.numbers.splat(0), self.numbers.splat(-1)
-        count, union, common = (Variable(builder, start) for start in (I64(0), nothing, all_set))
+        count, union, common = (Held(builder, start) for start in (I64(0), nothing, all_set))
         for group, rest in self.numbers.groups(builder, begin, end):
             bits: Any = I64(0)
             for part, inside in self.numbers.parts(builder, rest):
@@ -97,13 +98,13 @@ class Emitter:
             count.set(builder.add(count.get(), builder.ctpop(bits)))
         builder.store(count.get(), place(builder, counts, block, I64))
         for total, address, join in ((union, ors, builder.or_), (common, ands, builder.and_)):
-            joined = self.numbers.joined(builder, total.get(), join)
+            joined = folded(builder, total.get(), join)
             wide = joined if self.numbers.bits == 64 else builder.zext(joined, I64)
             builder.store(wide, place(builder, address, block, I64))
 
     def _gather(self, builder: ir.IRBuilder, words: Any, block: Any, begin: Any, end: Any) -> None:
         source, mask, starts, values = self._addresses(builder, words, 4)
-        at = Variable(builder, builder.load(place(builder, starts, block, I64), typ=I64))
+        at = Held(builder, builder.load(place(builder, starts, block, I64), typ=I64))
         after = builder.add(block, I64(1))
         stop = builder.load(place(builder, starts, after, I64), typ=I64)
         for group, rest in self.numbers.groups(builder, begin, end):
@@ -125,19 +126,17 @@ class Emitter:
 
     def _gather_group(
         self, builder: ir.IRBuilder, source: Any, values: Any, group: Any, rest: Any, bits: Any,
-        at: Variable, exactly: bool,
+        at: Held, exactly: bool,
     ) -> None:  # fmt: skip
         for part, inside in self.numbers.parts(builder, rest):
             some = self.numbers.part_of(builder, bits, part)
             x = self.numbers.load(builder, source, builder.add(group, I64(part)), inside)
-            kind = ir.FunctionType(
-                self.numbers.vector, (self.numbers.vector, self.numbers.vector, self.numbers.truths)
+            name = f"llvm.x86.avx512.mask.compress.{self.numbers.suffix}"
+            vector, truths = self.numbers.vector, self.numbers.truths
+            compress = declared(builder, name, vector, vector, vector, truths)
+            together = builder.call(
+                compress, (x, self.numbers.splat(0), builder.bitcast(some, truths))
             )
-            compress = self.numbers.intrinsic(
-                f"llvm.x86.avx512.mask.compress.{self.numbers.suffix}", kind
-            )
-            truths = builder.bitcast(some, self.numbers.truths)
-            together = builder.call(compress, (x, self.numbers.splat(0), truths))
             count = builder.ctpop(some)
             spot = place(builder, values, at.get(), self.numbers.number)
             if exactly:
@@ -151,7 +150,7 @@ class Emitter:
 
     def _scatter(self, builder: ir.IRBuilder, words: Any, block: Any, begin: Any, end: Any) -> None:
         mask, starts, values, target = self._addresses(builder, words, 4)
-        at = Variable(builder, builder.load(place(builder, starts, block, I64), typ=I64))
+        at = Held(builder, builder.load(place(builder, starts, block, I64), typ=I64))
         for group, rest in self.numbers.groups(builder, begin, end):
             bits = builder.load(self.numbers.mask(builder, mask, group), typ=I64)
             for part, inside in self.numbers.parts(builder, rest):
@@ -159,14 +158,11 @@ class Emitter:
                 if self.moves:
                     some = self.numbers.part_of(builder, bits, part)
                     spot = place(builder, values, at.get(), self.numbers.number)
-                    kind = ir.FunctionType(
-                        self.numbers.vector, (POINTER, self.numbers.truths, self.numbers.vector)
-                    )
-                    expand = self.numbers.intrinsic(
-                        f"llvm.masked.expandload.{self.numbers.suffix}", kind
-                    )
-                    truths = builder.bitcast(some, self.numbers.truths)
-                    x = builder.call(expand, (spot, truths, self.numbers.splat(0)))
+                    name = f"llvm.masked.expandload.{self.numbers.suffix}"
+                    vector, truths = self.numbers.vector, self.numbers.truths
+                    expand = declared(builder, name, vector, POINTER, truths, vector)
+                    there = builder.bitcast(some, truths)
+                    x = builder.call(expand, (spot, there, self.numbers.splat(0)))
                     count = builder.ctpop(some)
                     wide = count if self.numbers.lanes == 64 else builder.zext(count, I64)
                     at.set(builder.add(at.get(), wide))
@@ -181,7 +177,7 @@ class Emitter:
     def _fill(self, builder: ir.IRBuilder, words: Any, block: Any, begin: Any, end: Any) -> None:
         mask, value, target = self._addresses(builder, words, 3)
         number = builder.load(value, typ=self.numbers.number)
-        everywhere = self.numbers.everywhere(builder, number)
+        everywhere = splat(builder, number, self.numbers.lanes)
         for group, rest in self.numbers.groups(builder, begin, end):
             bits = builder.load(self.numbers.mask(builder, mask, group), typ=I64)
             for part, inside in self.numbers.parts(builder, rest):

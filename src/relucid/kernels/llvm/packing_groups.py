@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from llvmlite import ir
 
 from relucid.kernels.llvm.packing_header import GROUP
-from relucid.kernels.llvm.places import I64, counted, place
+from relucid.kernels.llvm.places import I32, I64, counted, place
+from relucid.kernels.llvm.values import declared, splat
 
-I1, I32, POINTER = ir.IntType(1), ir.IntType(32), ir.PointerType()
+I1, POINTER = ir.IntType(1), ir.PointerType()
 
 
 class Groups:
     """Emits code on groups of numbers of ``bits`` bits, ``lanes`` of which are a register."""
 
-    def __init__(self, module: ir.Module, bits: int, lanes: int) -> None:
-        self.module, self.bits, self.lanes = module, bits, lanes
+    def __init__(self, bits: int, lanes: int) -> None:
+        self.bits, self.lanes = bits, lanes
         self.number = ir.IntType(bits)
         self.vector = ir.VectorType(self.number, lanes)
         self.truths = ir.VectorType(I1, lanes)
@@ -41,7 +42,7 @@ class Groups:
                 continue
             kind = ir.VectorType(I64, self.lanes)
             places = ir.Constant(kind, [part + lane for lane in range(self.lanes)])
-            yield part, builder.icmp_unsigned("<", places, self.everywhere(builder, rest))
+            yield part, builder.icmp_unsigned("<", places, splat(builder, rest, self.lanes))
 
     def set_bits(self, builder: ir.IRBuilder, bits: Any) -> Iterable[Any]:
         """Yields, for the code of a loop, the index of each bit that is set."""
@@ -86,13 +87,6 @@ class Groups:
         """How LLVM names the vector in an intrinsic."""
         return f"v{self.lanes}i{self.bits}"
 
-    def everywhere(self, builder: ir.IRBuilder, number: Any) -> Any:
-        """A vector with a computed number in each lane."""
-        kind = ir.VectorType(number.type, self.lanes)
-        single = builder.insert_element(ir.Constant(kind, ir.Undefined), number, I32(0))
-        zeros = ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes)
-        return builder.shuffle_vector(single, ir.Constant(kind, ir.Undefined), zeros)
-
     def splat(self, number: int) -> Any:
         """A vector of equal numbers."""
         return ir.Constant(self.vector, [number] * self.lanes)
@@ -102,8 +96,8 @@ class Groups:
         spot = place(builder, address, at, self.number)
         if inside is None:
             return builder.load(spot, align=1, typ=self.vector)
-        kind = ir.FunctionType(self.vector, (POINTER, I32, self.truths, self.vector))
-        load = self.intrinsic(f"llvm.masked.load.{self.suffix}.p0", kind)
+        name = f"llvm.masked.load.{self.suffix}.p0"
+        load = declared(builder, name, self.vector, POINTER, I32, self.truths, self.vector)
         return builder.call(load, (spot, I32(1), inside, self.splat(0)))
 
     def store(self, builder: ir.IRBuilder, x: Any, address: Any, at: Any, inside: Any) -> None:
@@ -116,36 +110,6 @@ class Groups:
 
     def masked_store(self, builder: ir.IRBuilder, x: Any, spot: Any, truths: Any) -> None:
         """Store the numbers for which the truth values hold."""
-        kind = ir.FunctionType(ir.VoidType(), (self.vector, POINTER, I32, self.truths))
-        store = self.intrinsic(f"llvm.masked.store.{self.suffix}.p0", kind)
+        name = f"llvm.masked.store.{self.suffix}.p0"
+        store = declared(builder, name, ir.VoidType(), self.vector, POINTER, I32, self.truths)
         builder.call(store, (x, spot, I32(1), truths))
-
-    def intrinsic(self, name: str, kind: ir.FunctionType) -> Any:
-        """One of LLVM's own functions."""
-        found = self.module.globals.get(name)
-        return found if found is not None else ir.Function(self.module, kind, name=name)
-
-    def joined(self, builder: ir.IRBuilder, vector: Any, join: Callable[..., Any]) -> Any:
-        """The lanes joined to one number."""
-        total = builder.extract_element(vector, I32(0))
-        for lane in range(1, self.lanes):
-            total = join(total, builder.extract_element(vector, I32(lane)))
-        return total
-
-
-class Variable:
-    """A number that loops change; LLVM puts it into a register."""
-
-    def __init__(self, builder: ir.IRBuilder, start: Any) -> None:
-        self._builder = builder
-        with builder.goto_entry_block():
-            self._memory = builder.alloca(start.type)
-        builder.store(start, self._memory)
-
-    def get(self) -> Any:
-        """The number as it is now."""
-        return self._builder.load(self._memory, typ=self._memory.allocated_type)
-
-    def set(self, value: Any) -> None:
-        """Change it."""
-        self._builder.store(value, self._memory)

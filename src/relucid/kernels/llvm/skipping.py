@@ -21,16 +21,15 @@ from relucid.kernels.llvm.products import (
     I32,
     POINTER,
     VOID,
-    Held,
     Products,
     address_in,
     each,
     in_groups,
     smaller,
-    splat,
     zeros,
 )
 from relucid.kernels.llvm.products_header import SkippingHeader as Header
+from relucid.kernels.llvm.values import Held, declared, splat
 
 GROUPS = (8, 4, 1)
 """Rows that are added to the sums at once: as many as are left, the largest groups first."""
@@ -68,7 +67,7 @@ class Skipping(Products):
         inputs = address_in(builder, words, Header.inputs)
         total = Held(builder, I64(0))
         bits = ir.IntType(self.lanes)
-        popcount = self.declared(f"llvm.ctpop.i{self.lanes}", bits, bits)
+        popcount = declared(builder, f"llvm.ctpop.i{self.lanes}", bits, bits)
         for offset, (mask,) in self.vectors(builder, builder.mul(tokens, neurons)):
             value = self.elements.load(builder, inputs, offset, mask)
             active = builder.fcmp_unordered("!=", value, zeros(FLOAT, self.lanes))

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from relucid.errors import ModelError
+from relucid.probes.probe import check_model
 
 
 class Attached:
@@ -29,9 +30,7 @@ class Attached:
 
 def attach(model: nn.Module, begin: Callable[[], None], end: Callable[[], None]) -> Attached:
     """Put the hooks on. Raises :class:`~relucid.errors.ModelError` for what takes none."""
-    if not isinstance(model, nn.Module):
-        hint = "an instance, not the class" if isinstance(model, type) else "a torch.nn.Module"
-        raise ModelError(f"the model must be {hint}, and this is {model!r:.80}")
+    check_model(model)
     if isinstance(model, torch.jit.ScriptModule):
         raise ModelError(
             "a scripted model takes no hooks: use `with relucid.pack():` around its forward"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import deque
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import torch
@@ -94,12 +93,7 @@ class Packing:
             self.begin()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._attached is None:
             self.end()
         else:
