@@ -6,7 +6,7 @@ import platform
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Literal, Self
 
 import torch
